@@ -1,0 +1,127 @@
+package main
+
+import (
+	"cmp"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"backline"
+	"backline/config"
+	"backline/edge"
+	"backline/python"
+	"backline/supervisor"
+	"backline/wire"
+)
+
+// application is how the workers are started.
+type application struct {
+	dir         string
+	environ     []string
+	interpreter python.Interpreter
+	command     []string
+	config      *config.Config
+}
+
+// startWorker is what the interpreter runs. The version is checked before the package is imported, because the package
+// does not compile on older ones.
+const startWorker = "import sys\n" +
+	"sys.version_info < (3, 10) and sys.exit('Backline needs Python 3.10 or newer; ' + sys.executable + ' is ' + sys.version.split()[0])\n" +
+	"sys.path[0] = sys.argv.pop(1)\n" +
+	"from backline.worker import main\n" +
+	"main()\n"
+
+func newApplication(p *process, c *config.Config) (*application, error) {
+	dir, err := filepath.Abs(filepath.Join(cmp.Or(p.dir, "."), c.Chdir))
+	if filepath.IsAbs(c.Chdir) {
+		dir = c.Chdir
+	}
+	if err != nil {
+		return nil, &backline.Error{Op: "find the application's folder", Code: backline.CodeUsage, Err: err}
+	}
+	a := &application{dir: dir, environ: workerEnviron(p.environ, c.Env), config: c}
+	if a.interpreter, err = python.FindInterpreter(c.Python, p.environ, dir); err != nil {
+		return nil, err
+	}
+	folder, err := python.Extract("")
+	if err != nil {
+		return nil, err
+	}
+	a.command = []string{a.interpreter.Path, "-c", startWorker, folder}
+	return a, nil
+}
+
+// workerEnviron is the server's environment, what --env adds, and unbuffered output: lines are to appear in the log when
+// they are printed.
+func workerEnviron(environ, more []string) []string {
+	all := append([]string{"PYTHONUNBUFFERED=1"}, environ...)
+	return append(all, more...)
+}
+
+// defaults are the entries that most requests share.
+func (a *application) defaults(listeners []*edge.Listener) wire.Defaults {
+	d := wire.Defaults{Scheme: "http", RootPath: a.config.RootPath, Server: backline.Addr{Host: "127.0.0.1", Port: 80}}
+	if len(listeners) > 0 {
+		d.Server = listeners[0].Address()
+	}
+	return d
+}
+
+// supervise gives the supervisor's options.
+func (a *application) supervise(c *config.Config, log *slog.Logger, o supervisor.Observer, d wire.Defaults) supervisor.Options {
+	return supervisor.Options{
+		Pool: "web", Workers: c.Workers, Command: a.command, Dir: a.dir, Env: a.environ, Version: python.Version(),
+		Settings: a.settings(c, d), BootTimeout: c.WorkerBootTimeout, GracefulTimeout: orNever(c.GracefulTimeout),
+		MaxMemory: c.MaxWorkerMemory, Log: log, Observer: o,
+		Output: func(worker, _ string, line []byte) { log.Info(string(line), "worker", worker) },
+	}
+}
+
+// wsgiWindow is how many bytes of a WSGI answer may be on their way to the edge, which takes them as fast as they come.
+const wsgiWindow = 1 << 20
+
+// settings go to the workers with the welcome.
+func (a *application) settings(c *config.Config, d wire.Defaults) map[string]any {
+	port := any(d.Server.Port)
+	if d.Server.Port == 0 {
+		port = nil
+	}
+	return map[string]any{
+		"app": c.App, "factory": c.Factory, "interface": workerInterface(c.WorkerClass), "pythonpath": absolute(c.PythonPath, a.dir),
+		"threads": c.Threads, "worker_connections": c.WorkerConnections, "workers": c.Workers, "lifespan": c.Lifespan,
+		"asgi_spec_version": c.ASGISpecVersion, "wsgi_window": wsgiWindow, "asgi_window": c.ASGIWindow,
+		"scheme": d.Scheme, "root_path": d.RootPath, "server": []any{d.Server.Host, port},
+	}
+}
+
+// workerInterface is what a worker class says about the application.
+func workerInterface(class string) string {
+	switch class {
+	case "threads":
+		return "wsgi"
+	case "asyncio":
+		return "asgi"
+	default:
+		return "auto"
+	}
+}
+
+func absolute(paths []string, dir string) []string {
+	all := make([]string, 0, len(paths))
+	for _, path := range paths {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		all = append(all, path)
+	}
+	return all
+}
+
+// pretty shortens a path below the user's home.
+func pretty(path string) string {
+	if home, err := os.UserHomeDir(); err == nil && strings.HasPrefix(path, home+string(filepath.Separator)) {
+		return "~" + path[len(home):]
+	}
+	return path
+}

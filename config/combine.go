@@ -1,0 +1,152 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// combine applies the rules between settings. Where two of them say the same thing (bind and port), the stronger source
+// wins; two of equal strength are an error, because one of them would be ignored in silence.
+func (run *loading) combine() {
+	run.combineAddress()
+	run.combineAccessLog()
+	run.combineWorkers()
+	run.checkFolder()
+	c := &run.result.Config
+	if c.MaxRequestsJitter > 0 && c.MaxRequests == 0 {
+		run.warn("max_requests_jitter has no effect without max_requests")
+	}
+}
+
+func (run *loading) warn(text string) { run.result.Warnings = append(run.result.Warnings, text) }
+
+func (run *loading) fail(message, hint string) {
+	run.errs = append(run.errs, usage("settings", message, hint))
+}
+
+// source is the strength of a setting.
+func (run *loading) source(key string) Source { return run.result.Origins[key].Source }
+
+// stronger gives the key with the stronger source, the first one among equals.
+func (run *loading) stronger(a, b string) string {
+	if run.source(b) > run.source(a) {
+		return b
+	}
+	return a
+}
+
+// combineAddress folds host, port and uds into bind.
+func (run *loading) combineAddress() {
+	c, tcp := &run.result.Config, run.stronger("host", "port")
+	winner := run.stronger(run.stronger("bind", tcp), "uds")
+	for _, rival := range []string{"bind", tcp, "uds"} {
+		if strength := run.source(winner); strength > SourceDefault && rival != winner && run.source(rival) == strength {
+			run.fail(fmt.Sprintf("%s and %s both say where to listen", run.result.Origins[winner], run.result.Origins[rival]),
+				"keep one of them; bind may be repeated for several addresses")
+			return
+		}
+	}
+	switch {
+	case winner == "uds":
+		c.Bind = []string{Address{Network: "unix", Path: c.UDS}.String()}
+	case winner == tcp && run.source(tcp) > SourceDefault:
+		c.Bind = []string{net.JoinHostPort(run.hostOrLocal(), strconv.Itoa(run.portOrPlatform()))}
+	}
+	if winner != "bind" && run.source(winner) > SourceDefault {
+		run.result.Origins["bind"] = run.result.Origins[winner]
+	}
+	run.checkAddresses()
+}
+
+func (run *loading) hostOrLocal() string {
+	if run.source("host") == SourceDefault {
+		return "127.0.0.1"
+	}
+	return run.result.Config.Host
+}
+
+// portOrPlatform lets `--host 0.0.0.0` keep the port that the platform asks for with PORT.
+func (run *loading) portOrPlatform() int {
+	c := &run.result.Config
+	if run.source("port") == SourceDefault && run.source("bind") == SourceForeign && len(c.Bind) == 1 {
+		if address, err := ParseAddress(c.Bind[0]); err == nil {
+			return address.Port
+		}
+	}
+	return c.Port
+}
+
+func (run *loading) checkAddresses() {
+	c := &run.result.Config
+	if len(c.Bind) == 0 {
+		run.fail("bind is empty, there is nowhere to listen", "write for example --bind 127.0.0.1:8000")
+	}
+	for i, text := range c.Bind {
+		// Port 0 may be repeated: each is another free port.
+		if slices.Contains(c.Bind[:i], text) && !strings.HasSuffix(text, ":0") {
+			run.fail(fmt.Sprintf("bind has %s twice, and the second would find it in use", text), "leave one of them out")
+		}
+	}
+}
+
+// combineAccessLog folds uvicorn's switch into the name of the file.
+func (run *loading) combineAccessLog() {
+	const key, fileName = "access_log", "access_logfile"
+	c, origins := &run.result.Config, run.result.Origins
+	strength := run.source(key)
+	if strength == SourceDefault || run.source(fileName) > strength || c.AccessLog == (c.AccessLogfile != "") {
+		return
+	}
+	if run.source(fileName) == strength {
+		run.fail(fmt.Sprintf("%s and %s contradict each other about the access log", origins[key], origins[fileName]),
+			"keep one of them")
+		return
+	}
+	origins[fileName] = origins[key]
+	c.AccessLogfile = ""
+	if c.AccessLog {
+		c.AccessLogfile = "-"
+	}
+}
+
+// combineWorkers works out the number of processes and what gunicorn's sync class brings along.
+func (run *loading) combineWorkers() {
+	const most = 4 // a worker costs the memory of the whole application: a large machine should not fill itself unasked
+	c, origins := &run.result.Config, run.result.Origins
+	if c.Workers == 0 {
+		c.Workers = min(run.cores(), most)
+		origins["workers"] = noted(origins["workers"], "one for each core, at most 4")
+	}
+	class := run.chosen["worker_class"]
+	if run.source("threads") == SourceDefault && isSync(class.last()) {
+		c.Threads = 1
+		origins["threads"] = noted(class.origin, "sync is one thread")
+	}
+}
+
+func noted(origin Origin, note string) Origin {
+	origin.Note = note
+	return origin
+}
+
+// checkFolder finds a wrong chdir here: later it would show as a module that cannot be imported.
+func (run *loading) checkFolder() {
+	c := &run.result.Config
+	if c.Chdir == "" {
+		return
+	}
+	info, err := os.Stat(inside(run.Dir, c.Chdir))
+	if err == nil && info.IsDir() {
+		return
+	}
+	message := fmt.Sprintf("the folder %s does not exist", c.Chdir)
+	if err == nil {
+		message = c.Chdir + " is a file: expected a folder"
+	}
+	run.errs = append(run.errs, usage(run.result.Origins["chdir"].String(), message,
+		"write the folder that holds the application's package"))
+}

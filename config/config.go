@@ -1,0 +1,79 @@
+package config
+
+import (
+	"io/fs"
+	"time"
+)
+
+// Config is every setting with its final value: validated, in Go's types, in our own names where an older spelling was
+// given. The rows of the table (rows_*.go) say what each one means, its unit, its limits and what 0 does; the
+// comments here add only what a reader of the value has to know.
+type Config struct {
+	App        string   // "module:attribute", empty when none was given: the command decides whether it needs one
+	Factory    bool     // App names a function that makes the application
+	Chdir      string   // as written, relative to Loader.Dir; empty for that folder itself
+	PythonPath []string // in the order in which they are searched, before sys.path
+	Python     string   // empty: the active virtual environment, ./.venv, python3
+	Env        []string // KEY=VALUE for the workers; a later one wins
+	RootPath   string   // "" or "/prefix", never with a final slash
+
+	Bind       []string    // every address to listen on; Host, Port, UDS and PORT are already folded in
+	Host       string      // as written; use Bind
+	Port       int         // as written; use Bind
+	UDS        string      // as written; use Bind
+	SocketMode fs.FileMode // permission bits of Unix sockets
+	Backlog    int
+
+	Workers           int    // never 0: the default is already worked out
+	WorkerClass       string // auto, threads or asyncio
+	Threads           int
+	WorkerConnections int
+	MaxRequests       int   // 0: no limit
+	MaxRequestsJitter int   // 0: none
+	MaxWorkerMemory   int64 // bytes of one process; 0: no limit
+	WorkerBootTimeout time.Duration
+	Lifespan          string // auto, on or off
+	ASGISpecVersion   string // 2.3 or 2.4
+	Reload            bool
+	ReloadDirs        []string // empty: the folder of the application
+
+	Timeout         time.Duration // 0: off
+	StreamTimeout   time.Duration // 0: off
+	GracefulTimeout time.Duration // 0: stop at once
+	DisconnectGrace time.Duration // 0: cancel at once
+	KeepAlive       time.Duration // 0: close after every answer
+	HeaderTimeout   time.Duration
+	WriteTimeout    time.Duration
+
+	QueueSize    int           // 0: nothing waits
+	QueueTimeout time.Duration // 0: nothing waits
+	Retry        string        // safe or off
+
+	LimitConnections   int // what "ulimit -n" allows may be less; the edge says so at start
+	LimitRequestLine   int64
+	LimitHeaderBlock   int64
+	LimitRequestFields int
+	LimitRequestBody   int64
+	BodyMinRate        int64 // bytes per second; 0: off
+	BodyRateWindow     time.Duration
+
+	BodyMemory   int64 // 0: every body goes to a file
+	AnswerMemory int64
+	AnswerFile   int64 // 0: no file, the worker waits when AnswerMemory is full
+	ASGIWindow   int64
+
+	ServerHeader bool
+	DateHeader   bool
+
+	AccessLog       bool   // as written; use AccessLogfile
+	AccessLogfile   string // "" off, "-" standard output, or a path; AccessLog is already folded in
+	AccessLogformat string // "" for the default, "json", or a format that accesslog.Compile has yet to judge
+	LogLevel        string // debug, info, warning or error
+	LogFile         string // "-" standard error, or a path
+	LogFormat       string // text or json
+
+	File     string // the settings file that was read; empty when there was none
+	PID      string // empty: no file is written
+	StateDir string
+	TempDir  string // empty: the system's
+}

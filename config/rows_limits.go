@@ -1,0 +1,96 @@
+package config
+
+func limitRows() []Setting {
+	const group = "Limits"
+	return append(headerLimitRows(group), bodyLimitRows(group)...)
+}
+
+func headerLimitRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "limit_connections", Flags: []string{"limit-connections"}, Kind: KindInt, Default: "20000", Unit: "connections",
+			Min: "1", Max: "10000000", Group: group,
+			Help: "Client connections open at once. Each takes a file descriptor, so what `ulimit -n` allows may be less; it is said at " +
+				"start. Above it new connections are refused.",
+			field: func(c *Config) any { return &c.LimitConnections },
+		},
+		{
+			Key: "limit_request_line", Flags: []string{"limit-request-line"}, Kind: KindSize, Default: "8KiB", Unit: "bytes",
+			Min: "256", Max: "1MiB", Group: group,
+			Help: "Longest request line (method, path with query, version), then 414. Too small breaks forms and searches that " +
+				"travel in the query.",
+			field: func(c *Config) any { return &c.LimitRequestLine },
+		},
+		{
+			Key: "limit_header_block", Flags: []string{"limit-header-block"}, Kind: KindSize, Default: "64KiB", Unit: "bytes",
+			Min: "1KiB", Max: "16MiB", Group: group,
+			Help: "All header fields of a request together, then 431. Every connection may take this much memory while it sends; too small refuses " +
+				"clients with large cookies or Kerberos tickets.",
+			field: func(c *Config) any { return &c.LimitHeaderBlock },
+		},
+		{
+			Key: "limit_request_fields", Flags: []string{"limit-request-fields"}, Kind: KindInt, Default: "100", Unit: "fields",
+			Min: "8", Max: "10000", Group: group,
+			Help:  "Header fields of a request, then 431. Browsers send about 20, and proxies add a few.",
+			field: func(c *Config) any { return &c.LimitRequestFields },
+		},
+	}
+}
+
+func bodyLimitRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "limit_request_body", Flags: []string{"limit-request-body"}, Kind: KindSize, Default: "1GiB", Unit: "bytes",
+			Min: "1", Group: group,
+			Help: "Longest request body, then 413. It cannot be off, but it can be large: bodies above body_memory go to temp_dir, which has to have " +
+				"room for as many uploads as arrive at once.",
+			field: func(c *Config) any { return &c.LimitRequestBody },
+		},
+		{
+			Key: "body_min_rate", Flags: []string{"body-min-rate"}, Kind: KindSize, Default: "1KiB", Unit: "bytes per second",
+			Max: "1GiB", Group: group, Zero: "off: a body may take for ever",
+			Help:  "Slowest upload, on average over body_rate_window, then 408. Too large a rate refuses people on mobile networks.",
+			field: func(c *Config) any { return &c.BodyMinRate },
+		},
+		{
+			Key: "body_rate_window", Flags: []string{"body-rate-window"}, Kind: KindDuration, Default: "30s", Unit: "seconds",
+			Min: "1s", Max: longest, Group: group,
+			Help:  "Time over which body_min_rate is measured. A short one takes every pause of the network for a slow client.",
+			field: func(c *Config) any { return &c.BodyRateWindow },
+		},
+	}
+}
+
+func bufferRows() []Setting {
+	const group = "Buffers"
+	return []Setting{
+		{
+			Key: "body_memory", Flags: []string{"body-memory"}, Kind: KindSize, Default: "1MiB", Unit: "bytes", Max: "1GiB",
+			Group: group, Zero: "every body goes to a file",
+			Help: "How much of one request body stays in memory before it goes to a temporary file. Times the uploads under way it is memory " +
+				"of the server.",
+			field: func(c *Config) any { return &c.BodyMemory },
+		},
+		{
+			Key: "answer_memory", Flags: []string{"answer-memory"}, Kind: KindSize, Default: "1MiB", Unit: "bytes", Min: "16KiB",
+			Max: "1GiB", Group: group,
+			Help: "How much of one WSGI answer waits in memory for a slow client before it goes to a temporary file. Times the slow clients it is " +
+				"memory of the server.",
+			field: func(c *Config) any { return &c.AnswerMemory },
+		},
+		{
+			Key: "answer_file", Flags: []string{"answer-file"}, Kind: KindSize, Default: "1GiB", Unit: "bytes", Group: group,
+			Zero: "no file: the worker waits for the client",
+			Help: "How much of one WSGI answer waits in a temporary file for a slow client; then the worker waits. It needs room in temp_dir; with too " +
+				"little, slow downloads hold threads.",
+			field: func(c *Config) any { return &c.AnswerFile },
+		},
+		{
+			Key: "asgi_window", Flags: []string{"stream-window"}, Kind: KindSize, Default: "256KiB", Unit: "bytes", Min: "16KiB",
+			Max: "64MiB", Group: group,
+			Help: "Unread bytes of one ASGI stream, in each direction, before the sender waits. A small one costs speed on long distances, a " +
+				"large one memory for each slow client.",
+			field: func(c *Config) any { return &c.ASGIWindow },
+		},
+	}
+}

@@ -1,0 +1,98 @@
+package config
+
+func workerRows() []Setting {
+	const group = "Workers"
+	return append(poolRows(group), lifeRows(group)...)
+}
+
+func poolRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "workers", Flags: []string{"workers"}, Short: "w", Kind: KindInt, Default: "0", Unit: "processes", Max: "1024",
+			Group: group, Env: []string{"WEB_CONCURRENCY"}, Zero: "one for each core, at most 4",
+			Help: "Worker processes. Each takes the memory of the whole application (25 to 85 MiB are usual), and more than there are cores seldom " +
+				"serve more; too few leave cores idle.",
+			field: func(c *Config) any { return &c.Workers },
+		},
+		{
+			Key: "worker_class", Flags: []string{"worker-class", "interface"}, Short: "k", Kind: KindChoice, Default: "auto",
+			Unit: "name", Choices: workerClasses(), Group: group, check: checkWorkerClass,
+			Help: "How workers run the application. auto looks at it: threads for WSGI, asyncio for ASGI. gevent comes with a later release. " +
+				"gunicorn's names are understood: gthread is threads, sync is threads with one thread, uvicorn.workers.UvicornWorker " +
+				"is asyncio. With the wrong one the first request fails.",
+			field: func(c *Config) any { return &c.WorkerClass },
+		},
+		{
+			Key: "threads", Flags: []string{"threads"}, Kind: KindInt, Default: "8", Unit: "threads", Min: "1", Max: "4096",
+			Group: group,
+			Help: "Requests that one worker of the class threads runs at once. Requests that wait for a database or another service need " +
+				"many, computing ones few; each thread may hold a database connection, so workers times threads has to fit the database.",
+			field: func(c *Config) any { return &c.Threads },
+		},
+		{
+			Key: "worker_connections", Flags: []string{"worker-connections"}, Kind: KindInt, Default: "1000", Unit: "requests",
+			Min: "1", Max: "1000000", Group: group,
+			Help: "Requests that one worker of the class asyncio runs at once. Idle connections do not count. With too many, all of them get " +
+				"slow together instead of some waiting in the queue.",
+			field: func(c *Config) any { return &c.WorkerConnections },
+		},
+		{
+			Key: "lifespan", Flags: []string{"lifespan"}, Kind: KindChoice, Default: "auto", Unit: "name",
+			Choices: []string{"auto", "on", "off"}, Group: group,
+			Help: "Whether an ASGI application gets start-up and shutdown events. auto sends them and goes on without when the application raises; on " +
+				"makes that an error; off leaves out what the application starts there.",
+			field: func(c *Config) any { return &c.Lifespan },
+		},
+		{
+			Key: "asgi_spec_version", Flags: []string{"asgi-spec-version"}, Kind: KindChoice, Default: "2.4", Unit: "version",
+			Choices: []string{"2.3", "2.4"}, Group: group,
+			Help: "ASGI version that HTTP applications are told. From 2.4 on send() raises OSError when the client has gone; an application " +
+				"or framework that does not expect that works with 2.3.",
+			field: func(c *Config) any { return &c.ASGISpecVersion },
+		},
+	}
+}
+
+func lifeRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "max_requests", Flags: []string{"max-requests", "limit-max-requests"}, Kind: KindInt, Default: "0", Unit: "requests",
+			Group: group, Zero: "never",
+			Help: "Requests after which a worker is replaced, against slow leaks. The new worker is ready before the old one stops. A small number " +
+				"keeps the machine busy with imports.",
+			field: func(c *Config) any { return &c.MaxRequests },
+		},
+		{
+			Key: "max_requests_jitter", Flags: []string{"max-requests-jitter", "limit-max-requests-jitter"}, Kind: KindInt,
+			Default: "0", Unit: "requests", Group: group, Zero: "none",
+			Help:  "Greatest random number added to max_requests for each worker. Without it workers that started together are replaced together.",
+			field: func(c *Config) any { return &c.MaxRequestsJitter },
+		},
+		{
+			Key: "max_worker_memory", Flags: []string{"max-worker-memory"}, Kind: KindSize, Default: "0", Unit: "bytes",
+			Group: group, Zero: "no limit", check: checkWorkerMemory,
+			Help: "Memory of one worker (resident) above which it is replaced after its requests. Below what the application needs after " +
+				"its import, workers are replaced for ever.",
+			field: func(c *Config) any { return &c.MaxWorkerMemory },
+		},
+		{
+			Key: "worker_boot_timeout", Flags: []string{"worker-boot-timeout"}, Kind: KindDuration, Default: "120s",
+			Unit: "seconds", Max: "24h", Group: group, Zero: "for ever",
+			Help: "Time a worker has to import the application and finish its start-up. A slow import is never stopped before. With too " +
+				"little, a machine busy with a deploy starts no worker at all.",
+			field: func(c *Config) any { return &c.WorkerBootTimeout },
+		},
+		{
+			Key: "reload", Flags: []string{"reload"}, Kind: KindBool, Default: "false", Unit: "switch", Group: group,
+			Help:  "Replace the workers when a source file changes. For development: on a server a deploy that copies files one by one is served half.",
+			field: func(c *Config) any { return &c.Reload },
+		},
+		{
+			Key: "reload_dir", Flags: []string{"reload-dir", "reload-extra-file"}, Kind: KindStrings, Unit: "folder or file",
+			Group: group, Zero: "the folder of the application",
+			Help: "What reload watches, repeatable. Folders are watched with everything below them; a folder with very many files can " +
+				"use up the system's watches.",
+			field: func(c *Config) any { return &c.ReloadDirs },
+		},
+	}
+}

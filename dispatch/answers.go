@@ -1,0 +1,206 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"backline/wire"
+)
+
+// readLoop delivers what the worker sends, straight to the clients' connections: handing answers to other goroutines
+// cost a fifth of the throughput in the prototype.
+func (w *WorkerConn) readLoop() {
+	defer w.down()
+	reader := wire.NewReader(w.conn)
+	var messages wire.Messages
+	var m wire.Message
+	for {
+		payload, err := reader.Next()
+		if err == nil {
+			err = w.deliver(&messages, &m, payload)
+		}
+		if err != nil {
+			w.explain(err)
+			return
+		}
+	}
+}
+
+// explain logs why the connection ended, unless that is what always happens when a process ends.
+func (w *WorkerConn) explain(err error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
+		return
+	}
+	w.dispatcher.log.Error("a worker broke the worker protocol; it is replaced", "worker", w.Name, "error", err)
+	w.retire(RetireProtocol)
+}
+
+// deliver handles one packet.
+func (w *WorkerConn) deliver(messages *wire.Messages, m *wire.Message, payload []byte) error {
+	if err := messages.Open(payload); err != nil {
+		return err
+	}
+	ended := 0
+	for {
+		more, err := messages.Next(m)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		if isLast(m.Kind) {
+			ended++
+		}
+		if err := w.handle(m); err != nil {
+			return err
+		}
+	}
+	w.hear(ended)
+	return nil
+}
+
+// isLast tells whether a stream's number is free after a message of this kind.
+func isLast(kind wire.Kind) bool {
+	return kind == wire.KindAnswer || kind == wire.KindDone || kind == wire.KindError
+}
+
+// hear notes a sign of life and how fast the worker works.
+func (w *WorkerConn) hear(ended int) {
+	d := w.dispatcher
+	now := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if ended > 0 {
+		since := w.heard
+		if since.Before(w.busySince) {
+			since = w.busySince
+		}
+		w.pace += (now.Sub(since)/time.Duration(ended) - w.pace) / 8
+	}
+	w.heard, w.unheard, w.suspect = now, time.Time{}, false
+	if ended > 0 {
+		d.feed()
+	}
+}
+
+// prefetch is how many requests beyond its concurrency the worker may hold: what it works off in about a millisecond.
+func (w *WorkerConn) prefetch() int {
+	if w.pace <= 0 || w.pace > quick {
+		return 0
+	}
+	return min(w.dispatcher.options.Prefetch, int(time.Millisecond/w.pace))
+}
+
+// quick is the time per request below which fetching ahead pays: a round trip to a worker is some 50 us.
+const quick = 250 * time.Microsecond
+
+// handle delivers one message. Messages for streams that were given up are dropped.
+func (w *WorkerConn) handle(m *wire.Message) error {
+	switch m.Kind {
+	case wire.KindAlive:
+		return nil
+	case wire.KindTrace:
+		return fmt.Errorf("a trace on the main connection")
+	}
+	ex, before, err := w.advance(m)
+	if ex == nil || err != nil {
+		return err
+	}
+	client := ex.Client
+	switch {
+	case m.Bad != nil:
+		w.dispatcher.log.Error("the application's answer cannot be sent", "worker", w.Name, "path", string(ex.Scope.Path), "error", m.Bad)
+		client.Fail(ex, FailApp)
+	case before == stateSent && (m.Kind == wire.KindData || m.Kind == wire.KindEnd || m.Kind == wire.KindDone):
+		client.Fail(ex, FailApp)
+	default:
+		w.pass(ex, before, m)
+	}
+	if isLast(m.Kind) {
+		ex.Release()
+	}
+	return nil
+}
+
+// pass calls the client's method for a message.
+func (w *WorkerConn) pass(ex *Exchange, before state, m *wire.Message) {
+	switch m.Kind {
+	case wire.KindAnswer, wire.KindAnswerOpen, wire.KindStart, wire.KindFile:
+		if before == stateSent {
+			ex.Client.Answer(ex, m)
+		}
+	case wire.KindData:
+		ex.Client.Data(ex, m.Data)
+	case wire.KindEnd:
+		ex.Client.End(ex)
+	case wire.KindError, wire.KindDone:
+		ex.Client.Fail(ex, FailApp)
+	case wire.KindHint:
+		ex.Client.Hint(ex, m.Fields)
+	case wire.KindRead:
+		ex.Client.Wanted(ex, m.N, false)
+	}
+}
+
+// advance moves the message's stream to its next state. It gives nil when nobody waits for the message any more, and
+// the state before it otherwise.
+func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
+	d := w.dispatcher
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if int(m.Stream) >= len(w.streams) || w.streams[m.Stream] == nil {
+		return nil, 0, fmt.Errorf("a message of kind %d for stream %d, which is not open", m.Kind, m.Stream)
+	}
+	ex := w.streams[m.Stream]
+	before := ex.state
+	if before != stateEnded {
+		ex.state = next(before, m)
+		ex.clock = time.Now()
+		if ex.state == stateAnswered {
+			ex.unread += len(m.Data)
+		}
+	}
+	if isLast(m.Kind) {
+		w.close(m.Stream)
+		ex.worker = nil
+		if before == stateEnded {
+			ex.Release()
+		}
+	} else if ex.state == stateEnded && m.Bad != nil {
+		w.abandon(ex, wire.KindDisconnect)
+	}
+	if before == stateEnded {
+		return nil, before, nil
+	}
+	return ex, before, nil
+}
+
+// next is the state after a message.
+func next(now state, m *wire.Message) state {
+	switch {
+	case m.Bad != nil:
+		return stateEnded
+	case m.Kind == wire.KindStart:
+		return stateAnswered
+	case m.Kind == wire.KindRead || m.Kind == wire.KindHint || m.Kind == wire.KindData && now == stateAnswered:
+		return now
+	default:
+		return stateEnded
+	}
+}
+
+// Stacks asks the worker what runs behind these streams, for a log. It waits at most patience.
+func (w *WorkerConn) Stacks(streams []uint32, patience time.Duration) string {
+	return w.control.stacks(streams, patience)
+}
+
+func (d *Dispatcher) logStack(level slog.Level, text string, w *WorkerConn, streams []uint32, args ...any) {
+	stack := w.Stacks(streams, stackPatience)
+	d.log.Log(nil, level, text, append(args, "worker", w.Name, "stack", stack)...) //nolint:staticcheck // no context to pass
+}

@@ -1,0 +1,204 @@
+package dispatch
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"backline/wire"
+)
+
+// Dispatcher chooses a worker for each request. Make one with New, run its clock with Run.
+type Dispatcher struct {
+	options Options
+	log     *slog.Logger
+	tick    chan struct{}          // wakes Run when there is something to watch
+	served  atomic.Pointer[served] // what the worker that came up last serves, nil before the first
+
+	// mu guards everything below, and what exchanges and worker connections say is guarded by it.
+	mu       sync.Mutex
+	workers  []*WorkerConn // those that may be sent requests
+	live     []*WorkerConn // all whose connection is open, draining ones included
+	queue    queue
+	stopping bool
+	ticking  bool
+}
+
+// served is how requests are to be written: known before a worker is chosen, so that it can be done outside the lock.
+type served struct {
+	codec wire.Codec
+	wsgi  bool
+	up    wire.Up
+}
+
+// New makes a dispatcher without workers.
+func New(options Options) *Dispatcher {
+	log := options.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Dispatcher{options: options, log: log, tick: make(chan struct{}, 1)}
+}
+
+// Attach adds a worker that is up. name and pid are for logs; retire is called, on its own goroutine, when the worker
+// should be replaced, with the reason. The dispatcher owns both connections from now on.
+func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, control net.Conn, retire func(Retirement)) *WorkerConn {
+	w := &WorkerConn{
+		Name: name, PID: hello.PID, dispatcher: d, conn: conn, control: newControl(control, hello.Codec),
+		codec: hello.Codec, wsgi: up.Interface == "wsgi", concurrency: up.Concurrency, retire: retire,
+		idle: make(chan struct{}), gone: make(chan struct{}), wrote: make(chan struct{}), rest: d.lifetime(), packet: 1,
+	}
+	w.pending.Reset(w.codec)
+	w.writing.Reset(w.codec)
+	w.ready = sync.NewCond(&d.mu)
+	d.mu.Lock()
+	d.served.Store(&served{w.codec, w.wsgi, up})
+	d.workers = append(d.workers, w)
+	d.live = append(d.live, w)
+	d.feed()
+	d.mu.Unlock()
+	go w.writeLoop()
+	go w.readLoop()
+	go w.control.readLoop()
+	return w
+}
+
+// lifetime draws after how many requests a worker is to be replaced; -1 for never. The jitter keeps workers that came
+// up together from being replaced together.
+func (d *Dispatcher) lifetime() int {
+	if d.options.MaxRequests <= 0 {
+		return -1
+	}
+	return d.options.MaxRequests + rand.IntN(d.options.MaxRequestsJitter+1)
+}
+
+// WSGI tells whether the application wants its request bodies whole. False before a worker has come up.
+func (d *Dispatcher) WSGI() bool {
+	served := d.served.Load()
+	return served != nil && served.wsgi
+}
+
+// Serving is what the worker that came up last said of itself; empty before a worker has come up.
+func (d *Dispatcher) Serving() wire.Up {
+	if served := d.served.Load(); served != nil {
+		return served.up
+	}
+	return wire.Up{}
+}
+
+// Submit gives an exchange to a worker, or to the queue. The answer comes to ex.Client, possibly before Submit returns.
+func (d *Dispatcher) Submit(ex *Exchange) {
+	ex.refs.Add(1)
+	ex.dispatcher = d
+	if served := d.served.Load(); served != nil {
+		ex.encode(served.codec, served.wsgi, &d.options.Defaults)
+	}
+	now := time.Now()
+	d.mu.Lock()
+	var why *Failure
+	switch {
+	case d.stopping:
+		why = FailStopping
+	case d.queue.len == 0 && d.place(ex, now):
+	case d.queue.len >= d.options.QueueSize:
+		why = FailQueueFull
+	default:
+		ex.state, ex.enqueued = stateQueued, now
+		d.queue.push(ex)
+		d.watch()
+	}
+	d.mu.Unlock()
+	if why != nil {
+		ex.Client.Fail(ex, why)
+		ex.Release()
+	}
+}
+
+// place assigns ex to a worker if one can take it. The caller holds the lock.
+func (d *Dispatcher) place(ex *Exchange, now time.Time) bool {
+	w := d.pick(ex)
+	if w == nil {
+		return false
+	}
+	w.assign(ex, now)
+	return true
+}
+
+// pick finds the worker with the fewest requests in flight, responsive ones first. Beyond its concurrency a worker is
+// only given what may be taken back from it: a request that must not reach the application twice waits here, so that a
+// worker that dies has never held more of those than it was running.
+func (d *Dispatcher) pick(ex *Exchange) *WorkerConn {
+	var best *WorkerConn
+	for _, w := range d.workers {
+		if w.inflight < w.concurrency && (best == nil || w.before(best)) {
+			best = w
+		}
+	}
+	if best != nil || d.options.Prefetch == 0 || !ex.Safe() || ex.More != wire.BodyWhole {
+		return best
+	}
+	for _, w := range d.workers {
+		if w.inflight < w.concurrency+w.prefetch() && (best == nil || w.inflight < best.inflight) {
+			best = w
+		}
+	}
+	return best
+}
+
+// feed gives waiting requests to whoever can take them. The caller holds the lock.
+func (d *Dispatcher) feed() {
+	for d.queue.len > 0 {
+		ex := d.queue.front()
+		if !d.place(ex, time.Now()) {
+			return
+		}
+		d.queue.pop()
+	}
+}
+
+// Stop makes every further request end with 503, and those that wait with it: called when the last worker goes.
+func (d *Dispatcher) Stop() {
+	d.mu.Lock()
+	d.stopping = true
+	waiting := d.takeQueue()
+	d.mu.Unlock()
+	failAll(waiting, FailStopping)
+}
+
+// Waiting is the number of requests in the queue, InFlight that of those at workers.
+func (d *Dispatcher) Waiting() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.queue.len
+}
+
+// InFlight is the number of requests that workers hold.
+func (d *Dispatcher) InFlight() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0
+	for _, w := range d.live {
+		n += w.inflight
+	}
+	return n
+}
+
+func (d *Dispatcher) takeQueue() []*Exchange {
+	var all []*Exchange
+	for ex := d.queue.pop(); ex != nil; ex = d.queue.pop() {
+		ex.state = stateEnded
+		all = append(all, ex)
+	}
+	return all
+}
+
+// failAll tells clients, without the lock, and lets go of the exchanges.
+func failAll(all []*Exchange, why *Failure) {
+	for _, ex := range all {
+		ex.Client.Fail(ex, why)
+		ex.Release()
+	}
+}

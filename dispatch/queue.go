@@ -1,0 +1,75 @@
+package dispatch
+
+// queue holds the exchanges that wait for a worker, first come, first served. It is a ring that grows to its limit and
+// stays; a removed exchange leaves a hole that pop skips.
+type queue struct {
+	ring []*Exchange
+	head int
+	used int // slots between head and the end, holes included
+	len  int // exchanges
+}
+
+func (q *queue) push(ex *Exchange) {
+	q.room()
+	q.ring[(q.head+q.used)%len(q.ring)] = ex
+	q.used++
+	q.len++
+}
+
+// pushFront is for exchanges that have waited before: a dead or stuck worker gave them back.
+func (q *queue) pushFront(ex *Exchange) {
+	q.room()
+	q.head = (q.head + len(q.ring) - 1) % len(q.ring)
+	q.ring[q.head] = ex
+	q.used++
+	q.len++
+}
+
+// front gives the exchange that has waited longest, nil when none does.
+func (q *queue) front() *Exchange {
+	for q.used > 0 {
+		if ex := q.ring[q.head]; ex != nil {
+			return ex
+		}
+		q.head = (q.head + 1) % len(q.ring)
+		q.used--
+	}
+	return nil
+}
+
+func (q *queue) pop() *Exchange {
+	ex := q.front()
+	if ex != nil {
+		q.ring[q.head] = nil
+		q.head = (q.head + 1) % len(q.ring)
+		q.used--
+		q.len--
+	}
+	return ex
+}
+
+func (q *queue) remove(ex *Exchange) {
+	for i := range q.used {
+		at := (q.head + i) % len(q.ring)
+		if q.ring[at] == ex {
+			q.ring[at] = nil
+			q.len--
+			return
+		}
+	}
+}
+
+// room makes space for one more.
+func (q *queue) room() {
+	if q.used < len(q.ring) {
+		return
+	}
+	grown := make([]*Exchange, 0, max(16, 2*q.used))
+	for i := range q.used {
+		if ex := q.ring[(q.head+i)%len(q.ring)]; ex != nil {
+			grown = append(grown, ex)
+		}
+	}
+	q.head, q.used = 0, len(grown)
+	q.ring = grown[:cap(grown)]
+}

@@ -1,0 +1,200 @@
+package dispatch
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"backline/wire"
+)
+
+// The clock's turns, and what it tolerates.
+const (
+	turn         = 25 * time.Millisecond
+	stale        = 20 * time.Millisecond  // without a sign of life before fetched-ahead requests are taken back
+	suspicious   = 100 * time.Millisecond // without a sign of life before other workers come first
+	cancelGrace  = 5 * time.Second        // for a cancelled task to end before its worker counts as stuck
+	quietTurns   = 40                     // turns without a request after which the clock stops
+	notQuickPace = time.Second            // what a worker's pace becomes when it turns out to be stuck
+)
+
+// Run watches the clock while requests are under way: time in the queue, time at a worker, stuck workers. It returns
+// when ctx ends.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.tick:
+		}
+		if err := d.watchWhileBusy(ctx); err != nil {
+			return nil //nolint:nilerr // the context ended, which is how Run is asked to
+		}
+	}
+}
+
+// watch starts the clock. The caller holds the lock.
+func (d *Dispatcher) watch() {
+	if !d.ticking {
+		d.ticking = true
+		d.tick <- struct{}{}
+	}
+}
+
+func (d *Dispatcher) watchWhileBusy(ctx context.Context) error {
+	ticker := time.NewTicker(turn)
+	defer ticker.Stop()
+	for quiet := 0; ; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case now := <-ticker.C:
+			d.look(now)
+		}
+		d.mu.Lock()
+		if d.queue.len > 0 || slices.ContainsFunc(d.live, func(w *WorkerConn) bool { return w.inflight > 0 }) {
+			quiet = 0
+		} else if quiet++; quiet > quietTurns {
+			d.ticking = false
+			d.mu.Unlock()
+			return nil
+		}
+		d.mu.Unlock()
+	}
+}
+
+// verdict is something that look found under the lock and that is done without it.
+type verdict struct {
+	ex      *Exchange
+	why     *Failure
+	worker  *WorkerConn
+	stream  uint32
+	elapsed time.Duration
+}
+
+// look goes through everything that waits.
+func (d *Dispatcher) look(now time.Time) {
+	d.mu.Lock()
+	verdicts := d.lookAtQueue(now, nil)
+	for _, w := range d.live {
+		w.suspect = !w.unheard.IsZero() && now.Sub(w.unheard) > suspicious
+		verdicts = w.lookAtStreams(now, verdicts)
+	}
+	for _, w := range d.live {
+		if w.inflight > w.concurrency && len(d.workers) > 1 && now.Sub(w.lastSign()) > stale {
+			w.takeBack()
+		}
+	}
+	d.feed()
+	d.mu.Unlock()
+	for _, v := range verdicts {
+		d.carryOut(v)
+	}
+}
+
+func (d *Dispatcher) lookAtQueue(now time.Time, verdicts []verdict) []verdict {
+	limit := d.options.QueueTimeout
+	for limit > 0 {
+		ex := d.queue.front()
+		if ex == nil || now.Sub(ex.enqueued) <= limit {
+			break
+		}
+		d.queue.pop()
+		ex.state = stateEnded
+		verdicts = append(verdicts, verdict{ex: ex, why: FailQueueTime})
+	}
+	return verdicts
+}
+
+// lastSign is when the worker last showed that it works.
+func (w *WorkerConn) lastSign() time.Time {
+	if w.heard.Before(w.busySince) {
+		return w.busySince
+	}
+	return w.heard
+}
+
+func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict {
+	options := &w.dispatcher.options
+	for stream, ex := range w.streams {
+		if ex == nil {
+			continue
+		}
+		elapsed := now.Sub(ex.clock)
+		switch {
+		case ex.state == stateSent && options.Timeout > 0 && elapsed > options.Timeout:
+			verdicts = append(verdicts, w.giveUp(ex, FailTimeout, uint32(stream), elapsed))
+		case ex.state == stateAnswered && options.StreamTimeout > 0 && elapsed > options.StreamTimeout && ex.unread == 0:
+			verdicts = append(verdicts, w.giveUp(ex, FailSilent, uint32(stream), elapsed))
+		case ex.state == stateEnded && ex.gone && !w.wsgi && elapsed > options.DisconnectGrace:
+			ex.gone = false
+			w.pending.Add(wire.KindCancel, ex.stream)
+			w.wake()
+		case ex.state == stateEnded && ex.lost && !w.wsgi && elapsed > cancelGrace:
+			w.replace(RetireStuck)
+		}
+	}
+	return verdicts
+}
+
+// giveUp ends an exchange whose application takes too long. A task can be cancelled; a thread cannot, so its worker is
+// replaced, and what it has not begun is taken back.
+func (w *WorkerConn) giveUp(ex *Exchange, why *Failure, stream uint32, elapsed time.Duration) verdict {
+	ex.refs.Add(1) // for carryOut; the stream keeps its own
+	w.abandon(ex, wire.KindCancel)
+	ex.lost = true
+	w.lost++
+	if w.wsgi {
+		w.takeBack()
+		w.replace(RetireStuck)
+	}
+	w.finishDrain()
+	return verdict{ex, why, w, stream, elapsed}
+}
+
+// takeBack returns fetched-ahead requests to the queue: those beyond the ones that the worker can have begun. A
+// tombstone keeps each one's stream number taken until the worker has skipped it.
+func (w *WorkerConn) takeBack() {
+	w.pace = notQuickPace
+	byOrder := make([]*Exchange, 0, w.inflight)
+	for _, ex := range w.streams {
+		if ex != nil {
+			byOrder = append(byOrder, ex)
+		}
+	}
+	slices.SortFunc(byOrder, func(a, b *Exchange) int { return cmp.Compare(a.order, b.order) })
+	var back []*Exchange
+	for _, ex := range byOrder[min(w.concurrency, len(byOrder)):] {
+		if ex.state != stateSent || !ex.overdue {
+			continue
+		}
+		stone := NewExchange()
+		stone.dispatcher, stone.worker, stone.stream, stone.order = w.dispatcher, w, ex.stream, ex.order
+		w.streams[ex.stream] = stone
+		w.abandon(stone, wire.KindCancel)
+		back = append(back, ex)
+	}
+	retried := make([]bool, len(back))
+	for i, ex := range back {
+		retried[i] = ex.retried
+	}
+	w.dispatcher.requeue(back)
+	for i, ex := range back {
+		ex.retried = retried[i] // no application saw it: its one repetition is not used up
+	}
+}
+
+// carryOut tells the client, then the log.
+func (d *Dispatcher) carryOut(v verdict) {
+	v.ex.Client.Fail(v.ex, v.why)
+	if v.worker == nil {
+		v.ex.Release()
+		return
+	}
+	method, target := string(v.ex.Scope.Method), string(v.ex.Scope.Target)
+	v.ex.Release()
+	go d.logStack(slog.LevelError, "a request took too long; this is where it is stuck", v.worker, []uint32{v.stream},
+		"method", method, "target", target, "after", v.elapsed.Round(10*time.Millisecond))
+}

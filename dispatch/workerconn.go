@@ -1,0 +1,281 @@
+package dispatch
+
+import (
+	"cmp"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"backline/wire"
+)
+
+// Retirement is why the dispatcher wants a worker replaced.
+type Retirement string
+
+// The reasons.
+const (
+	RetireMaxRequests Retirement = "max-requests"
+	RetireStuck       Retirement = "stuck"
+	RetireProtocol    Retirement = "protocol"
+)
+
+// WorkerConn is the connection to one worker process.
+type WorkerConn struct {
+	Name string
+	PID  int
+
+	dispatcher  *Dispatcher
+	conn        net.Conn
+	control     *control
+	codec       wire.Codec
+	wsgi        bool
+	concurrency int
+	retire      func(Retirement)
+	idle        chan struct{} // closed when it drains and its last request has ended
+	gone        chan struct{} // closed when the connection has ended and its requests are dealt with
+	wrote       chan struct{} // closed when the writer has ended
+
+	// Guarded by Dispatcher.mu.
+	ready     *sync.Cond
+	pending   wire.Batch // what the next packet will carry
+	writing   wire.Batch // the packet under way; only the writer touches it
+	packet    uint64     // number of the packet that pending becomes
+	written   uint64     // number of the last packet that went out whole, 0 for none
+	order     uint64     // counts requests, to know which came first
+	streams   []*Exchange
+	free      []uint32
+	inflight  int
+	lost      int // of these, requests that were given up: their threads may never come back
+	rest      int // requests until it is to be replaced, -1 for never
+	draining  bool
+	stopped   bool // KindStop is sent
+	closed    bool
+	retired   bool
+	suspect   bool          // it owes a sign of life
+	heard     time.Time     // when the last packet came from it
+	unheard   time.Time     // when the oldest packet went out since, zero when it owes nothing
+	busySince time.Time     // when it last went from idle to busy
+	pace      time.Duration // time per request while busy, smoothed
+}
+
+// assign puts ex into the worker's next packet. The caller holds the lock.
+func (w *WorkerConn) assign(ex *Exchange, now time.Time) {
+	d := w.dispatcher
+	ex.encode(w.codec, w.wsgi, &d.options.Defaults)
+	if ex.state == stateQueued {
+		ex.Queued += now.Sub(ex.enqueued)
+	}
+	if w.inflight == 0 {
+		w.busySince = now
+	}
+	w.order++
+	ex.worker, ex.WorkerName, ex.WorkerPID = w, w.Name, w.PID
+	ex.state, ex.clock = stateSent, now
+	ex.packet, ex.order, ex.overdue = w.packet, w.order, w.inflight >= w.concurrency
+	ex.stream = w.open(ex)
+	w.pending.AddRequest(ex.encoded, ex.stream)
+	w.wake()
+	d.watch()
+	if w.rest > 0 {
+		if w.rest--; w.rest == 0 {
+			w.replace(RetireMaxRequests)
+		}
+	}
+}
+
+// open gives ex a stream number.
+func (w *WorkerConn) open(ex *Exchange) uint32 {
+	w.inflight++
+	if n := len(w.free); n > 0 {
+		stream := w.free[n-1]
+		w.free = w.free[:n-1]
+		w.streams[stream] = ex
+		return stream
+	}
+	w.streams = append(w.streams, ex)
+	return uint32(len(w.streams) - 1)
+}
+
+// close frees a stream's number: the worker is done with it.
+func (w *WorkerConn) close(stream uint32) {
+	if ex := w.streams[stream]; ex.lost {
+		w.lost--
+	}
+	w.streams[stream] = nil
+	w.free = append(w.free, stream)
+	w.inflight--
+	w.finishDrain()
+}
+
+// replace asks for another worker in this one's place, once, and keeps further requests away from it as soon as the
+// supervisor drains it. The supervisor is not called under the lock.
+func (w *WorkerConn) replace(why Retirement) {
+	if !w.retired && !w.closed {
+		w.retired = true
+		go w.retire(why)
+	}
+}
+
+// abandon tells the worker that nobody waits for ex any more. Its stream stays taken until the worker is done with it.
+func (w *WorkerConn) abandon(ex *Exchange, kind wire.Kind) {
+	ex.state, ex.clock = stateEnded, time.Now()
+	w.pending.Add(kind, ex.stream)
+	w.wake()
+}
+
+// before orders workers for pick: those that answer before those that owe a sign of life, then by requests in flight.
+func (w *WorkerConn) before(other *WorkerConn) bool {
+	if w.suspect != other.suspect {
+		return other.suspect
+	}
+	return w.inflight < other.inflight
+}
+
+// wake tells the writer that there is something to write.
+func (w *WorkerConn) wake() {
+	if w.pending.Len() == 1 {
+		w.ready.Signal()
+	}
+}
+
+// writeLoop sends what is pending, one packet at a time. While a write is under way the next packet fills.
+func (w *WorkerConn) writeLoop() {
+	defer close(w.wrote)
+	d := w.dispatcher
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		for w.pending.Len() == 0 && !w.closed {
+			w.ready.Wait()
+		}
+		if w.closed {
+			return
+		}
+		w.pending, w.writing = w.writing, w.pending
+		number := w.packet
+		w.packet++
+		if w.unheard.IsZero() && !w.wsgi {
+			w.unheard = time.Now()
+		}
+		d.mu.Unlock()
+		_, err := w.conn.Write(w.writing.Packet())
+		w.writing.Reset(w.codec)
+		d.mu.Lock()
+		if err != nil {
+			return // the reader learns of it too, after it has read what the worker still sent
+		}
+		w.written = number
+	}
+}
+
+// Drain keeps new requests away; Idle closes when the last one has ended.
+func (w *WorkerConn) Drain() {
+	d := w.dispatcher
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w.draining = true
+	d.workers = remove(d.workers, w)
+	w.finishDrain()
+}
+
+// Idle is closed when a draining worker has no request left, or has gone.
+func (w *WorkerConn) Idle() <-chan struct{} { return w.idle }
+
+// Gone is closed when the connection has ended and its requests are dealt with.
+func (w *WorkerConn) Gone() <-chan struct{} { return w.gone }
+
+// finishDrain sends the worker its stop when it drains and only lost requests are left.
+func (w *WorkerConn) finishDrain() {
+	if w.draining && !w.stopped && w.inflight == w.lost {
+		w.stopped = true
+		w.pending.Add(wire.KindStop, 0)
+		w.wake()
+		close(w.idle)
+	}
+}
+
+// Close ends the connection, for a worker whose process has gone. The reader first takes what the worker had sent.
+func (w *WorkerConn) Close() {
+	_ = w.conn.SetReadDeadline(time.Now().Add(time.Second))
+	_ = w.control.conn.Close()
+}
+
+// down deals with the requests of a worker whose connection has ended.
+func (w *WorkerConn) down() {
+	d := w.dispatcher
+	_ = w.conn.Close()
+	d.mu.Lock()
+	w.closed = true
+	w.ready.Broadcast()
+	d.workers = remove(d.workers, w)
+	d.live = remove(d.live, w)
+	d.mu.Unlock()
+	<-w.wrote // only now is it known what went out
+	d.mu.Lock()
+	failed := w.orphans()
+	w.streams, w.inflight, w.lost = nil, 0, 0
+	if !w.stopped {
+		w.stopped = true
+		close(w.idle)
+	}
+	d.feed()
+	d.mu.Unlock()
+	failAll(failed, FailWorker)
+	close(w.gone)
+}
+
+// orphans puts what may be repeated back into the queue and gives the rest, which must fail.
+func (w *WorkerConn) orphans() []*Exchange {
+	var failed, again []*Exchange
+	for _, ex := range w.streams {
+		switch {
+		case ex == nil:
+		case ex.state == stateEnded:
+			ex.worker = nil
+			ex.Release()
+		case w.mayRepeat(ex):
+			again = append(again, ex)
+		default:
+			ex.worker, ex.state = nil, stateEnded
+			failed = append(failed, ex)
+		}
+	}
+	w.dispatcher.requeue(again)
+	return failed
+}
+
+// mayRepeat tells whether ex can go to another worker: no application has seen it, or it does no harm that one has. A
+// packet that did not go out whole was not seen: the worker decodes whole packets only.
+func (w *WorkerConn) mayRepeat(ex *Exchange) bool {
+	switch {
+	case ex.state != stateSent || ex.bodySent && !ex.Replayable:
+		return false
+	case ex.packet > w.written:
+		return true
+	default:
+		return w.dispatcher.options.Retry && ex.Safe() && !ex.retried
+	}
+}
+
+// requeue puts exchanges that a worker gave back in front of the queue, the oldest first. They are there even when the
+// queue is full: they have been accepted.
+func (d *Dispatcher) requeue(again []*Exchange) {
+	slices.SortFunc(again, func(a, b *Exchange) int { return cmp.Compare(b.order, a.order) })
+	now := time.Now()
+	for _, ex := range again {
+		ex.worker, ex.retried = nil, true
+		ex.state, ex.enqueued = stateQueued, now
+		d.queue.pushFront(ex)
+	}
+	if len(again) > 0 {
+		d.watch()
+	}
+}
+
+func remove(list []*WorkerConn, w *WorkerConn) []*WorkerConn {
+	if i := slices.Index(list, w); i >= 0 {
+		return slices.Delete(list, i, i+1)
+	}
+	return list
+}

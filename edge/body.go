@@ -1,0 +1,232 @@
+package edge
+
+import (
+	"backline/h1"
+	"backline/wire"
+
+	"backline/dispatch"
+)
+
+// incoming is what is known of a request's body.
+type incoming struct {
+	chunked bool
+	chunks  h1.Chunked
+	left    int64 // bytes to come, when not chunked
+	total   int64 // bytes so far
+	done    bool  // nothing more comes
+
+	arrived int   // bytes read from the socket since the rate was last looked at
+	since   int64 // when that was
+
+	spool   spool // collected bytes
+	spooled bool  // the worker gets it from the spool
+
+	window int    // bytes that the worker can take
+	ask    bool   // "100 Continue" is sent when the worker first wants some
+	piece  []byte // being sent by opSendBody
+	used   int    // bytes of in that piece was made of
+}
+
+func (b *incoming) reset(s *Server) {
+	b.spool.discard(s)
+	*b = incoming{done: true}
+}
+
+// beginBody decides by the framing (RFC 9112 6.3), which h1 has checked, and by the kind of application how the body
+// gets to it.
+func (c *conn) beginBody(req *h1.Request) operation {
+	b := &c.body
+	*b = incoming{chunked: req.Chunked, left: max(req.ContentLength, 0), since: c.server.clock.Load()}
+	b.done = !b.chunked && b.left == 0
+	if b.left > c.server.options.MaxBody {
+		c.reject(errTooLarge)
+		return opNone
+	}
+	if b.done {
+		c.ex.More = wire.BodyWhole
+		return c.submit()
+	}
+	if req.ExpectContinue && c.off == len(c.in) {
+		// The application is asked first, whatever its kind: the point of the question is that it may say no. When it
+		// reads, the body streams to it.
+		b.ask = true
+		c.ex.More = wire.BodyOnRead
+		return c.submit()
+	}
+	if c.server.handler.WSGI() {
+		c.phase = phaseCollect
+		c.touch()
+		return opNone
+	}
+	c.ex.More = wire.BodyFollows
+	if whole := c.wholeBody(); whole != nil {
+		c.ex.Body, c.ex.More = whole, wire.BodyWhole
+	}
+	return c.submit()
+}
+
+var errTooLarge = &h1.Error{Status: 413, Reason: "the request's body is longer than this server takes"}
+
+// wholeBody gives the body if all of it came with the head: then it travels with the request.
+func (c *conn) wholeBody() []byte {
+	b := &c.body
+	if b.chunked || b.left > int64(len(c.in)-c.off) || b.left > wire.MaxPiece {
+		return nil
+	}
+	whole := c.in[c.off : c.off+int(b.left)]
+	c.off += int(b.left)
+	b.total, b.left, b.done = b.left, 0, true
+	return whole
+}
+
+// decode takes at most limit bytes of body from in. It gives them and what they take up in in.
+func (c *conn) decode(limit int) (data []byte, used int, err *h1.Error) {
+	b, src := &c.body, c.in[c.off:]
+	if !b.chunked {
+		n := min(int64(len(src)), b.left, int64(limit))
+		b.left -= n
+		b.done = b.left == 0
+		data, used = src[:n], int(n)
+	} else {
+		var failure error
+		data, used, b.done, failure = b.chunks.Next(src[:min(len(src), limit)])
+		if failure != nil {
+			return nil, 0, asH1Error(failure)
+		}
+	}
+	b.total += int64(len(data))
+	if b.total > c.server.options.MaxBody {
+		return nil, 0, errTooLarge
+	}
+	return data, used, nil
+}
+
+// collect reads a WSGI request's body into the spool and submits the request when it is whole.
+func (c *conn) collect() (operation, bool) {
+	b := &c.body
+	if c.broken {
+		return opNone, c.endOfInput()
+	}
+	for c.off < len(c.in) && !b.done {
+		data, used, err := c.decode(len(c.in) - c.off)
+		if err == nil {
+			if failure := b.spool.add(data, c.server); failure != nil {
+				c.server.options.Log.Error("a request's body cannot be kept", "error", failure)
+				err = &h1.Error{Status: 500, Reason: "the request's body cannot be stored"}
+			}
+		}
+		if err != nil {
+			c.reject(err)
+			return opNone, true
+		}
+		if used == 0 {
+			break
+		}
+		c.off += used
+	}
+	if !b.done {
+		return opNone, c.fill(bodyRoom)
+	}
+	return c.submitCollected(), false
+}
+
+// bodyRoom is how many bytes of a body are read at a time.
+const bodyRoom = 64 << 10
+
+func (c *conn) submitCollected() operation {
+	b, ex := &c.body, c.ex
+	ex.Length, ex.Replayable = b.total, true
+	if b.total <= wire.MaxPiece {
+		ex.Body, ex.More = b.spool.memory, wire.BodyWhole
+	} else {
+		ex.More = wire.BodyFollows
+		b.spooled, b.done = true, false
+	}
+	return c.submit()
+}
+
+// stream passes body on as it comes, as much as the worker can take.
+func (c *conn) stream() (operation, bool) {
+	b := &c.body
+	if c.eof {
+		return opDisconnect, false // half a body: the application must not take it for a whole one
+	}
+	if b.window <= 0 {
+		return opNone, false
+	}
+	if c.off < len(c.in) {
+		data, used, err := c.decode(b.window)
+		if err != nil {
+			return c.rejectBody(err), false
+		}
+		if used > 0 {
+			b.piece, b.used = data, used
+			b.window -= len(data)
+			if len(data) > 0 || b.done {
+				return opSendBody, false
+			}
+			c.consumed()
+			return opNone, true
+		}
+	}
+	return opNone, c.fill(bodyRoom)
+}
+
+// consumed moves past what has been passed on.
+func (c *conn) consumed() {
+	c.off += c.body.used
+	c.body.used = 0
+	if c.off == len(c.in) {
+		c.in, c.off = c.in[:0], 0
+	}
+}
+
+// rejectBody ends an exchange whose body breaks the rules while the application already has its beginning.
+func (c *conn) rejectBody(err *h1.Error) operation {
+	if !c.answer.begun {
+		c.page(err.Status, err.Reason, 0)
+	}
+	c.broken = true
+	return opDisconnect
+}
+
+// sendSpool passes on the next piece of a collected body.
+func (c *conn) sendSpool(ex *dispatch.Exchange) {
+	b := &c.body
+	buffer := c.server.bodyBuffer()
+	n, err := b.spool.read((*buffer)[:min(b.window, cap(*buffer), wire.MaxPiece)])
+	if err != nil {
+		c.server.options.Log.Error("a collected request body cannot be read", "error", err)
+		c.broken = true
+	}
+	b.window -= n
+	more := !b.spool.empty()
+	b.done = !more
+	c.mu.Unlock()
+	ex.SendBody((*buffer)[:n], more)
+	c.server.recycle(buffer)
+	c.mu.Lock()
+}
+
+// Wanted implements dispatch.Client.
+func (c *conn) Wanted(ex *dispatch.Exchange, n int, rewind bool) {
+	c.mu.Lock()
+	if c.ex != ex || c.phase != phaseAnswer {
+		c.mu.Unlock()
+		return
+	}
+	b := &c.body
+	if rewind && b.spooled {
+		b.spool.rewind()
+		b.window, b.done = 0, false
+	}
+	b.window += n
+	if b.ask && !c.answer.begun {
+		b.ask = false
+		b.since, b.arrived = c.server.clock.Load(), 0
+		c.write(continueLine)
+	}
+	c.proceed()
+}
+
+var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")

@@ -1,0 +1,279 @@
+package edge
+
+import (
+	"sync"
+	"syscall"
+	"time"
+
+	"backline"
+	"backline/dispatch"
+	"backline/h1"
+)
+
+// conn is one client's connection. Whatever happens to it (its socket has bytes or room, the application answers, time
+// passes) is noted under mu, and then proceed looks what is to be done. One goroutine at a time proceeds; others that
+// come while it does only leave their note. So no method of another package is called under mu, and the connection's
+// buffers have one owner.
+type conn struct {
+	server        *Server
+	client, local backline.Addr
+	watcher       watcher
+	slot          uint64          // the watcher's, to find the connection again
+	raw           syscall.RawConn // where the runtime's poller watches; nil on Linux
+
+	mu         sync.Mutex
+	fd         int
+	release    func() // gives the descriptor back
+	phase      phase
+	proceeding bool
+	canRead    bool // the socket may have bytes that have not been read
+	eof        bool // the client will send nothing more
+	broken     bool // the socket failed; nothing can be written
+	since      int64
+	in         []byte // bytes read and not yet used: in[off:]
+	off        int
+	parser     h1.Parser
+	ex         *dispatch.Exchange // the request being read or answered
+	body       incoming
+	answer     outgoing
+	out        outbox
+}
+
+// phase is where a connection stands.
+type phase uint8
+
+const (
+	phaseIdle    phase = iota // nothing of the next request has come
+	phaseHead                 // some of its head has
+	phaseCollect              // its body is collected before the application is called
+	phaseAnswer               // the application has it; its body may still stream
+	phaseFlush                // the answer is complete, but not all of it has been taken
+	phaseLinger               // we have said our last word and let the client finish its own
+	phaseClosed
+)
+
+// operation is what proceed does without the lock.
+type operation uint8
+
+const (
+	opNone operation = iota
+	opSubmit
+	opSendBody
+	opSendSpool
+	opTook
+	opDisconnect
+	opHearEnd
+)
+
+// proceed does what is to be done, until nothing is. It is called with mu held and gives it back.
+func (c *conn) proceed() {
+	if c.proceeding {
+		c.mu.Unlock()
+		return
+	}
+	c.proceeding = true
+	for op := c.next(); op != opNone; op = c.next() {
+		c.perform(op)
+	}
+	c.proceeding = false
+	c.mu.Unlock()
+}
+
+// perform does op without the lock, on values that only the one who proceeds changes.
+func (c *conn) perform(op operation) {
+	ex := c.ex
+	switch op {
+	case opSubmit:
+		c.mu.Unlock()
+		c.server.handler.Submit(ex)
+		c.mu.Lock()
+	case opSendBody:
+		data, more := c.body.piece, !c.body.done
+		c.mu.Unlock()
+		ex.SendBody(data, more)
+		c.mu.Lock()
+		c.body.piece = nil
+		c.consumed()
+	case opSendSpool:
+		c.sendSpool(ex)
+	case opTook:
+		n := c.answer.owed
+		c.answer.owed = 0
+		c.mu.Unlock()
+		ex.Took(n)
+		c.mu.Lock()
+	case opHearEnd:
+		c.mu.Unlock()
+		gone := !c.answer.wsgi || ex.Waiting()
+		if gone {
+			ex.Disconnect()
+		}
+		c.mu.Lock()
+		if gone {
+			c.gone()
+		}
+	case opDisconnect:
+		c.mu.Unlock()
+		ex.Disconnect()
+		c.mu.Lock()
+		c.gone()
+	}
+}
+
+// next decides under the lock what is to be done without it.
+func (c *conn) next() operation {
+	for {
+		op, again := opNone, false
+		switch c.phase {
+		case phaseIdle, phaseHead:
+			op, again = c.readHead()
+		case phaseCollect:
+			op, again = c.collect()
+		case phaseAnswer:
+			op, again = c.exchangeBytes()
+		case phaseFlush:
+			again = c.flush()
+		case phaseLinger:
+			again = c.discard()
+		case phaseClosed:
+		}
+		if !again {
+			return op
+		}
+	}
+}
+
+// readHead parses what has come of the next request and begins it once it is whole.
+func (c *conn) readHead() (operation, bool) {
+	if c.off < len(c.in) && c.ex != nil {
+		n, op, err := c.parse()
+		if err != nil {
+			c.reject(err)
+			return opNone, true
+		}
+		if n > 0 {
+			return op, op == opNone
+		}
+	}
+	return opNone, c.fill(c.server.headRoom)
+}
+
+// parse looks for a whole head in what has come.
+func (c *conn) parse() (int, operation, *h1.Error) {
+	req := h1.Request{Fields: c.ex.Scope.Fields[:0]}
+	n, err := c.parser.Parse(c.in[c.off:], &req)
+	if err != nil {
+		if req.Method != nil {
+			c.ex.Scope.Method, c.ex.Scope.Target = req.Method, req.Target
+		}
+		return 0, opNone, asH1Error(err)
+	}
+	if n == 0 {
+		return 0, opNone, nil
+	}
+	c.parser.Reset()
+	return n, c.begin(&req, n), nil
+}
+
+// begin takes a parsed head over into the exchange. The buffer it was parsed from becomes the exchange's.
+func (c *conn) begin(req *h1.Request, n int) operation {
+	ex, scope := c.ex, &c.ex.Scope
+	rest := c.in[c.off+n:]
+	ex.Head = c.in[:c.off+n]
+	ex.Client = c
+	scope.Method, scope.Target, scope.Path, scope.Query = req.Method, req.Target, req.Path, req.Query
+	scope.Fields, scope.Version = req.Fields, versions[req.Minor]
+	scope.Scheme, scope.RootPath = c.server.options.Scheme, c.server.options.RootPath
+	scope.Client, scope.Server = c.client, c.local
+	c.in, c.off = nil, 0
+	if len(rest) > 0 {
+		c.in = append(make([]byte, 0, max(len(rest), headBuffer)), rest...)
+	}
+	c.answer = outgoing{minor: req.Minor, head: string(req.Method) == "HEAD", keepAlive: req.KeepAlive, wsgi: c.server.handler.WSGI()}
+	return c.beginBody(req)
+}
+
+var versions = [2]string{"1.0", "1.1"}
+
+// submit hands the request to the application's side.
+func (c *conn) submit() operation {
+	c.phase = phaseAnswer
+	c.touch()
+	return opSubmit
+}
+
+// exchangeBytes moves what can be moved while the application has the request: body to it, answer to the client.
+func (c *conn) exchangeBytes() (operation, bool) {
+	switch {
+	case c.broken:
+		return opDisconnect, false
+	case c.answer.owed > 0:
+		return opTook, false
+	case c.body.spooled && c.body.window > 0 && !c.body.done:
+		return opSendSpool, false
+	case !c.body.done && !c.body.spooled:
+		return c.stream()
+	case c.canRead && !c.eof && len(c.in)-c.off < pipelined:
+		return opNone, c.fill(c.server.headRoom)
+	case c.eof && !c.answer.deaf:
+		return c.hearEnd(), false
+	}
+	return opNone, false
+}
+
+// pipelined is how many bytes of further requests are taken while one is answered; the rest waits in the kernel.
+const pipelined = 16 << 10
+
+// hearEnd deals with a client that has closed its side while the application works. For ASGI that is the disconnect
+// that the application may wait for. A WSGI application could not be told; it goes on until a write fails, and clients
+// that only half close (HTTP/1.0 ones, "nc -N") get their answer, as they do from gunicorn. One that still waits for a
+// worker is dropped, as nginx does, so that nobody works for those who have given up.
+func (c *conn) hearEnd() operation {
+	c.answer.deaf = true
+	c.answer.keepAlive = false
+	return opHearEnd
+}
+
+// gone ends a connection whose client has left before its answer.
+func (c *conn) gone() {
+	c.record("client")
+	c.close()
+}
+
+// finish ends an exchange whose answer has been taken whole.
+func (c *conn) finish() {
+	c.record("")
+	c.dropExchange()
+	switch {
+	case c.broken || c.eof && c.off == len(c.in):
+		c.close()
+	case !c.answer.keepAlive || c.server.draining.Load():
+		c.linger()
+	default:
+		c.phase = phaseIdle
+		c.touch()
+		if c.off < len(c.in) {
+			c.startExchange()
+		} else {
+			c.in, c.off = nil, 0
+		}
+	}
+}
+
+func (c *conn) dropExchange() {
+	if c.ex != nil {
+		c.ex.Release()
+		c.ex = nil
+	}
+	c.body.reset(c.server)
+}
+
+// startExchange makes room for the next request when its first bytes are here.
+func (c *conn) startExchange() {
+	c.ex = dispatch.NewExchange()
+	c.ex.Start = time.Now()
+	c.phase = phaseHead
+}
+
+// touch notes that something happened, for the deadlines.
+func (c *conn) touch() { c.since = c.server.clock.Load() }

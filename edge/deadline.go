@@ -1,0 +1,99 @@
+package edge
+
+import (
+	"time"
+
+	"backline/h1"
+)
+
+// lingerTime is how long a client may go on sending after our last word.
+const lingerTime = 5 * time.Second
+
+// checkDeadline ends what has taken too long. It runs once a second for every connection; a timer for each request
+// would cost more than parsing it.
+func (c *conn) checkDeadline() {
+	c.mu.Lock()
+	now, o := c.server.clock.Load(), &c.server.options
+	waited := time.Duration(now - c.since)
+	switch c.phase {
+	case phaseIdle:
+		if waited > o.KeepAlive {
+			c.close()
+		}
+	case phaseHead:
+		if waited > o.HeaderTimeout {
+			c.expire("the head did not arrive in time")
+		}
+	case phaseCollect:
+		if c.tooSlow(now) {
+			c.expire("the body arrives too slowly")
+		}
+	case phaseAnswer:
+		c.checkExchange(now, waited)
+	case phaseFlush:
+		if waited > o.WriteTimeout {
+			c.answer.failed = "client"
+			c.broken = true
+		}
+	case phaseLinger:
+		if waited > lingerTime {
+			c.close()
+		}
+	case phaseClosed:
+	}
+	c.proceed()
+}
+
+// checkExchange looks at a body that streams and at an answer that nobody takes.
+func (c *conn) checkExchange(now int64, waited time.Duration) {
+	b := &c.body
+	if !b.done && !b.spooled && b.window > 0 && c.tooSlow(now) {
+		if !c.answer.begun {
+			c.page(408, reasonFor(errSlowBody), 0)
+		}
+		c.answer.failed = "client"
+		c.broken = true
+	}
+	if !c.out.empty() && waited > c.server.options.WriteTimeout {
+		c.answer.failed = "client"
+		c.broken = true
+	}
+}
+
+var errSlowBody = &h1.Error{Status: 408, Reason: "the body arrives too slowly"}
+
+// tooSlow tells whether the body has come more slowly than BodyRate over the last BodyWindow.
+func (c *conn) tooSlow(now int64) bool {
+	b, o := &c.body, &c.server.options
+	elapsed := time.Duration(now - b.since)
+	if elapsed < o.BodyWindow {
+		return false
+	}
+	slow := float64(b.arrived) < float64(o.BodyRate)*elapsed.Seconds()
+	b.since, b.arrived = now, 0
+	return slow
+}
+
+// expire answers 408 (RFC 9110 15.5.9).
+func (c *conn) expire(reason string) {
+	c.reject(&h1.Error{Status: 408, Reason: reason})
+}
+
+// closeIfIdle ends a connection between requests.
+func (c *conn) closeIfIdle() {
+	c.mu.Lock()
+	if c.phase == phaseIdle {
+		c.close()
+	}
+	c.mu.Unlock()
+}
+
+// cut ends a connection whatever it is doing.
+func (c *conn) cut() {
+	c.mu.Lock()
+	c.broken = true
+	if c.phase != phaseAnswer {
+		c.close()
+	}
+	c.proceed()
+}

@@ -1,0 +1,190 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"backline/h1"
+)
+
+// Server holds the clients' connections. Make one with New; Run serves listeners until its context ends.
+type Server struct {
+	options     Options
+	handler     Handler
+	headRoom    int // how large the buffer for a request's head may become
+	needsAnswer bool
+	date        h1.DateCache
+	clock       atomic.Int64 // Unix nanoseconds, as of the last tick: what deadlines and Date need no better
+	draining    atomic.Bool
+	connected   atomic.Int64
+	watchers    []watcher
+	emptied     chan struct{} // gets a value when the last connection ends while draining
+	roomy       chan struct{} // gets a value when a connection ends: the listeners may have waited for it
+
+	bodyBuffers   sync.Pool
+	answerBuffers sync.Pool
+}
+
+// tick is how exact the server's clock is.
+const tick = 250 * time.Millisecond
+
+// New makes a server that gives its requests to handler.
+func New(options Options, handler Handler) *Server {
+	options.setDefaults()
+	s := &Server{options: options, handler: handler, emptied: make(chan struct{}, 1), roomy: make(chan struct{}, 1)}
+	s.headRoom = orDefault(options.Head.RequestLine, h1.DefaultRequestLine) + orDefault(options.Head.HeaderBlock, h1.DefaultHeaderBlock) + 64
+	s.needsAnswer = options.Access != nil && options.Access.NeedsAnswer()
+	s.clock.Store(time.Now().UnixNano())
+	return s
+}
+
+func orDefault(n, fallback int) int {
+	if n == 0 {
+		return fallback
+	}
+	return n
+}
+
+// Run serves until ctx ends. Then it closes the listeners and the idle connections, lets requests that have begun
+// finish for at most grace, cuts what is left, and returns.
+func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...*Listener) error {
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	if err := s.openWatchers(); err != nil {
+		return err
+	}
+	var group sync.WaitGroup
+	for _, w := range s.watchers {
+		group.Go(func() { w.run(inner) })
+	}
+	group.Go(func() { s.keepTime(inner) })
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		group.Go(func() { failed <- l.accept(inner, s) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	for _, l := range listeners {
+		err = errors.Join(err, l.Close())
+	}
+	s.drain(grace)
+	stop()
+	group.Wait()
+	return err
+}
+
+func (s *Server) openWatchers() error {
+	n := s.options.Pollers
+	if n == 0 {
+		n = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	for range n {
+		w, err := newWatcher(s)
+		if err != nil {
+			return err
+		}
+		s.watchers = append(s.watchers, w)
+	}
+	return nil
+}
+
+// Cut ends every connection at once, for those who cannot wait for Run to drain.
+func (s *Server) Cut() {
+	s.draining.Store(true)
+	s.each((*conn).cut)
+}
+
+// drain ends connections as their requests end.
+func (s *Server) drain(grace time.Duration) {
+	s.draining.Store(true)
+	s.each((*conn).closeIfIdle)
+	if s.connected.Load() == 0 {
+		return
+	}
+	deadline := time.NewTimer(grace)
+	defer deadline.Stop()
+	select {
+	case <-s.emptied:
+	case <-deadline.C:
+		s.options.Log.Warn("some requests did not end in time; their connections are cut", "connections", s.connected.Load(), "graceful_timeout", grace)
+		s.each((*conn).cut)
+	}
+}
+
+func (s *Server) each(do func(*conn)) {
+	for _, w := range s.watchers {
+		w.each(do)
+	}
+}
+
+// left counts a connection out.
+func (s *Server) left() {
+	n := s.connected.Add(-1)
+	if n == 0 && s.draining.Load() {
+		notify(s.emptied)
+	}
+	if n >= int64(s.options.MaxConnections)-1 {
+		notify(s.roomy)
+	}
+}
+
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// keepTime moves the clock and looks at deadlines.
+func (s *Server) keepTime(ctx context.Context) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			s.clock.Store(now.UnixNano())
+			if n%4 == 0 {
+				s.each((*conn).checkDeadline)
+			}
+		}
+	}
+}
+
+// Connections is how many clients are connected.
+func (s *Server) Connections() int { return int(s.connected.Load()) }
+
+// bodyBuffer lends a buffer of bodyRoom bytes; recycle takes it back.
+func (s *Server) bodyBuffer() *[]byte {
+	if b, ok := s.bodyBuffers.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, bodyRoom)
+	return &b
+}
+
+func (s *Server) recycle(b *[]byte) { s.bodyBuffers.Put(b) }
+
+// answerBuffer lends a buffer for the bytes of an answer.
+func (s *Server) answerBuffer() *[]byte {
+	if b, ok := s.answerBuffers.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, 0, headBuffer)
+	return &b
+}
+
+// recycleAnswer takes the buffer back, unless one long answer has made it too large to keep.
+func (s *Server) recycleAnswer(b *[]byte) {
+	if cap(*b) <= 2*bodyRoom {
+		s.answerBuffers.Put(b)
+	}
+}

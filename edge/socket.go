@@ -1,0 +1,212 @@
+package edge
+
+import (
+	"errors"
+	"syscall"
+)
+
+// headBuffer is what a request's head is read into at first; nearly all heads fit.
+const headBuffer = 4 << 10
+
+// fill reads what the socket has into in, which may grow to limit bytes. It tells whether bytes came or the connection
+// moved on: false means that there is nothing to do before the next event.
+func (c *conn) fill(limit int) bool {
+	if !c.canRead || c.eof {
+		return c.eof && c.endOfInput()
+	}
+	if c.ex == nil {
+		c.startExchange()
+		c.in, c.off = c.ex.Head[:0], 0
+		c.phase = phaseHead
+		c.touch()
+	}
+	if !c.makeRoom(limit) {
+		return false
+	}
+	n, err := readSocket(c.fd, c.in[len(c.in):cap(c.in)])
+	switch {
+	case n > 0:
+		// A short read has emptied the socket; the next bytes come with a new event. Saves a call per request.
+		c.canRead = n == cap(c.in)-len(c.in)
+		c.in = c.in[:len(c.in)+n]
+		c.body.arrived += n
+		return true
+	case errors.Is(err, syscall.EAGAIN):
+		c.canRead = false
+		c.becomeIdle()
+		return false
+	case err != nil:
+		c.broken = true
+	}
+	c.eof = true
+	return c.endOfInput()
+}
+
+// becomeIdle lets go of the exchange when nothing of a request has come after all.
+func (c *conn) becomeIdle() {
+	if c.phase == phaseHead && len(c.in) == 0 {
+		c.ex.Release()
+		c.ex, c.in, c.off = nil, nil, 0
+		c.phase = phaseIdle
+	}
+}
+
+// endOfInput deals with a client that will send nothing more, where that ends something. It tells whether the
+// connection moved on.
+func (c *conn) endOfInput() bool {
+	switch c.phase {
+	case phaseIdle, phaseHead, phaseLinger:
+		c.close()
+		return true
+	case phaseCollect:
+		c.record("client")
+		c.close()
+		return true
+	case phaseAnswer:
+		return c.broken || !c.answer.deaf
+	}
+	return false
+}
+
+// makeRoom makes in able to take more bytes, within limit.
+func (c *conn) makeRoom(limit int) bool {
+	if c.off > 0 && c.off == len(c.in) {
+		c.in, c.off = c.in[:0], 0
+	}
+	if len(c.in) < cap(c.in) {
+		return true
+	}
+	if c.off > 0 {
+		n := copy(c.in, c.in[c.off:])
+		c.in, c.off = c.in[:n], 0
+		return true
+	}
+	if len(c.in) >= limit {
+		return false
+	}
+	grown := make([]byte, len(c.in), min(max(headBuffer, 2*cap(c.in)), limit))
+	copy(grown, c.in)
+	c.in = grown
+	return true
+}
+
+// write sends p as far as the socket takes it, after what already waits; the rest waits too.
+func (c *conn) write(p []byte) {
+	if c.broken || len(p) == 0 {
+		return
+	}
+	if c.out.empty() {
+		n, err := writeSocket(c.fd, p)
+		if err != nil && !errors.Is(err, syscall.EAGAIN) {
+			c.broken = true
+			return
+		}
+		if n > 0 {
+			p = p[n:]
+			c.touch()
+		}
+	}
+	if len(p) > 0 {
+		if err := c.out.add(p, c.server); err != nil {
+			c.server.options.Log.Error("an answer cannot be kept for a slow client; its connection is cut", "error", err)
+			c.broken = true
+		}
+	}
+}
+
+// drain sends what waits. It gives the number of bytes that left.
+func (c *conn) drain() (sent int) {
+	for !c.out.empty() && !c.broken {
+		piece, err := c.out.peek(c.server)
+		if err != nil {
+			c.server.options.Log.Error("a temporary file cannot be read", "error", err)
+			c.broken = true
+			break
+		}
+		n, err := writeSocket(c.fd, piece)
+		if n > 0 {
+			c.out.advance(n)
+			sent += n
+		}
+		if errors.Is(err, syscall.EAGAIN) || err == nil && n < len(piece) {
+			break
+		}
+		c.broken = c.broken || err != nil
+	}
+	if sent > 0 {
+		c.touch()
+	}
+	return sent
+}
+
+// onReadable, onWritable and onHangup are what the watcher calls. More than one may come at once.
+func (c *conn) onEvent(readable, writable, hangup bool) {
+	c.mu.Lock()
+	if c.phase == phaseClosed {
+		c.mu.Unlock()
+		return
+	}
+	if readable {
+		c.canRead = true
+	}
+	if hangup {
+		c.broken = true
+		if c.phase == phaseIdle || c.phase == phaseHead || c.phase == phaseLinger {
+			c.close()
+		}
+	}
+	if writable && !c.out.empty() {
+		c.credit(c.drain())
+	}
+	c.proceed()
+}
+
+// close ends the connection at once. The descriptor is only used under mu and not after phaseClosed, so it can be
+// closed from any goroutine.
+func (c *conn) close() {
+	if c.phase == phaseClosed {
+		return
+	}
+	c.phase = phaseClosed
+	c.dropExchange()
+	c.out.discard()
+	c.in, c.off = nil, 0
+	c.watcher.remove(c)
+	c.release()
+}
+
+// linger says that nothing more comes and reads on for a while: closing with unread bytes would make the kernel reset
+// the connection, and the client might never see our answer (RFC 9112 9.6).
+func (c *conn) linger() {
+	if c.phase == phaseClosed {
+		return
+	}
+	c.phase = phaseLinger
+	c.touch()
+	_ = syscall.Shutdown(c.fd, syscall.SHUT_WR)
+	c.dropExchange()
+	c.in, c.off = nil, 0
+}
+
+// discard reads and forgets.
+func (c *conn) discard() bool {
+	if c.eof || c.broken {
+		c.close()
+		return false
+	}
+	if !c.canRead {
+		return false
+	}
+	scratch := c.server.bodyBuffer()
+	defer c.server.recycle(scratch)
+	n, err := readSocket(c.fd, (*scratch)[:cap(*scratch)])
+	switch {
+	case n > 0:
+		return true
+	case errors.Is(err, syscall.EAGAIN):
+		c.canRead = false
+		return false
+	}
+	c.close()
+	return false
+}

@@ -1,0 +1,17 @@
+package edge
+
+import "context"
+
+// watcher tells connections when their sockets have bytes or room. On Linux a few goroutines with an epoll instance
+// each watch all of them, so that an idle connection costs no goroutine; elsewhere there is one goroutine for each.
+// Either way notice is edge-triggered: it comes once when something changes, and the connection remembers it.
+type watcher interface {
+	// add begins to watch c.
+	add(c *conn) error
+	// remove forgets c. Called under c.mu; the descriptor is closed right after.
+	remove(c *conn)
+	// each calls do for every connection that is watched.
+	each(do func(*conn))
+	// run watches until ctx ends.
+	run(ctx context.Context)
+}

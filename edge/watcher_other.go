@@ -1,0 +1,115 @@
+//go:build !linux
+
+package edge
+
+import (
+	"context"
+	"net"
+	"sync"
+	"syscall"
+
+	"backline"
+)
+
+// goroutines watches each socket with a goroutine of its own, by the Go runtime's poller.
+type goroutines struct {
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+}
+
+func newWatcher(*Server) (watcher, error) { return &goroutines{conns: map[*conn]struct{}{}}, nil }
+
+func (g *goroutines) add(c *conn) error {
+	g.mu.Lock()
+	g.conns[c] = struct{}{}
+	g.mu.Unlock()
+	go c.watchReads()
+	go c.watchWrites()
+	return nil
+}
+
+func (g *goroutines) remove(c *conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.conns, c)
+}
+
+func (g *goroutines) each(do func(*conn)) {
+	g.mu.Lock()
+	all := make([]*conn, 0, len(g.conns))
+	for c := range g.conns {
+		all = append(all, c)
+	}
+	g.mu.Unlock()
+	for _, c := range all {
+		do(c)
+	}
+}
+
+func (g *goroutines) run(ctx context.Context) { <-ctx.Done() }
+
+// watchReads stays inside one Read for the connection's life: entering it anew resets the runtime's notice of bytes that
+// have come in between.
+func (c *conn) watchReads() {
+	_ = c.raw.Read(func(uintptr) bool {
+		c.onEvent(true, false, false)
+		return c.isClosed()
+	})
+}
+
+func (c *conn) watchWrites() {
+	_ = c.raw.Write(func(uintptr) bool {
+		c.onEvent(false, true, false)
+		return c.isClosed()
+	})
+}
+
+func (c *conn) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase == phaseClosed
+}
+
+func (l *Listener) open() error { return nil }
+
+func (l *Listener) next(s *Server) (*conn, error) {
+	accepted, err := l.Accept()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := accepted.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{server: s, raw: raw, client: addressOf(accepted.RemoteAddr()), local: addressOf(accepted.LocalAddr())}
+	if err := raw.Control(func(fd uintptr) { c.fd = int(fd) }); err != nil {
+		return nil, err
+	}
+	c.since = s.clock.Load()
+	c.body.done = true
+	c.release = func() {
+		_ = accepted.Close()
+		s.left()
+	}
+	return c, nil
+}
+
+func addressOf(a net.Addr) backline.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return backline.Addr{Host: tcp.IP.String(), Port: tcp.Port}
+	}
+	return backline.Addr{}
+}
+
+func readSocket(fd int, p []byte) (int, error) { return retry(syscall.Read, fd, p) }
+
+func writeSocket(fd int, p []byte) (int, error) { return retry(syscall.Write, fd, p) }
+
+func retry(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {
+	for {
+		n, err := call(fd, p)
+		if err != syscall.EINTR {
+			return max(n, 0), err
+		}
+	}
+}

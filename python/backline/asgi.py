@@ -1,0 +1,298 @@
+"""How an ASGI application is called for an HTTP request (ASGI 3.0, HTTP 2.4). Does no I/O and imports no event loop: a
+loop moves the messages and makes the futures that ``receive()`` and ``send()`` wait on.
+
+Reading order: Runner.scope and Exchange.run are one request, then receive, then send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from . import wire
+from .errors import ClientDisconnected, report
+from .headers import Known, check_asgi
+
+
+class Link(Protocol):
+    """What a loop does for an exchange."""
+
+    turn: int  # counts packets: what was emitted in this turn has not left yet
+
+    def emit(self, message: wire.Outgoing) -> None:
+        """Queue a message; it leaves when the loop has turned."""
+
+    def future(self) -> Any:
+        """An empty future of the running loop."""
+
+
+class Runner:
+    """Makes scopes for one application."""
+
+    def __init__(self, application: Any, settings: dict[str, Any], state: dict[str, Any] | None) -> None:
+        self.application = application
+        self.state = state  # the lifespan's, None where it is not supported
+        self.known = Known()
+        self.window: int = settings["asgi_window"]
+        self.link: Link
+        self.around: Callable[[], Any] | None = None  # a context manager around every call
+        host, port = settings["server"]
+        self.asgi = {"version": "3.0", "spec_version": settings["asgi_spec_version"]}
+        self.base = {
+            "type": "http",
+            "http_version": "1.1",
+            "scheme": settings["scheme"],
+            "root_path": settings["root_path"],
+            "query_string": b"",
+            "server": (host, port),
+        }
+
+    def begin(self, message: wire.Incoming) -> Exchange:
+        """The exchange of a request message; ``run`` calls the application."""
+        _, stream, scope, body, more = message
+        scope = self.base | scope
+        scope["asgi"] = self.asgi.copy()
+        scope["extensions"] = {"http.response.pathsend": {}, "http.response.early_hint": {}}
+        if self.state is not None:
+            scope["state"] = self.state.copy()
+        return Exchange(self, stream, scope, body, more)
+
+
+# How far an answer has come.
+_NOTHING: Final = 0
+_STARTED: Final = 1  # the application has given status and headers, which wait for the first piece of body
+_FLOWING: Final = 2  # they have left
+_ENDED: Final = 3
+
+_NO_BODY: Final = {"type": "http.request", "body": b"", "more_body": False}
+
+
+class Exchange:
+    """One request and its answer."""
+
+    __slots__ = ("_body", "_credited", "_gone", "_headers", "_message", "_more", "_phase", "_runner", "_scope", "_sent",
+                 "_status", "_taken", "_turn", "_waiters", "stream", "task")  # fmt: skip
+
+    def __init__(self, runner: Runner, stream: int, scope: dict[str, Any], body: bytes, more: int) -> None:
+        self.stream = stream
+        self.task: Any = None
+        self._runner = runner
+        self._scope = scope
+        self._body: list[bytes] | None = [body] if body or not more else []  # None: the end has been delivered
+        self._more = more
+        self._taken = 0  # bytes of body delivered since the server was last asked for more
+        self._phase = _NOTHING
+        self._status = 0
+        self._headers: Any = ()
+        self._message: list[Any] | None = None  # the whole answer, if it was one message
+        self._turn = 0
+        self._sent = 0
+        self._credited = runner.window
+        self._gone = False
+        self._waiters: list[Any] = []
+
+    async def run(self) -> None:
+        """Call the application and see that the server hears of the end."""
+        runner = self._runner
+        try:
+            if runner.around is None:
+                await runner.application(self._scope, self.receive, self.send)
+            else:
+                async with runner.around():
+                    await runner.application(self._scope, self.receive, self.send)
+        except ClientDisconnected:
+            self._end("the client has gone")
+        except BaseException as error:
+            if not (self._gone and isinstance(error, OSError)) and not _is_cancelled(error):
+                report(error, f"answering {self._scope['method']} {self._scope['path']}")
+            self._end(type(error).__name__)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+        else:
+            message = self._message
+            if message is not None and self._turn == runner.link.turn:
+                message[0] = wire.ANSWER  # it has not left yet, so it can be the last of its stream
+            else:
+                if self._phase != _ENDED and not self._gone:
+                    self._complain()
+                self._end("no answer")
+
+    def _complain(self) -> None:
+        what = "without a response" if self._phase != _FLOWING else "before its response was complete"
+        error = RuntimeError(f"ASGI: the application returned {what}; expected http.response.start and a body that ends")
+        report(error, f"answering {self._scope['method']} {self._scope['path']}")
+
+    def _end(self, why: str) -> None:
+        emit = self._runner.link.emit
+        if self._phase == _ENDED:
+            emit((wire.DONE, self.stream))
+        else:
+            self._phase = _ENDED
+            emit((wire.ERROR, self.stream, why))
+
+    # receive
+
+    async def receive(self) -> dict[str, Any]:
+        """ASGI www 2.3.1: the body in pieces as it comes, then http.disconnect, once there is one."""
+        if self._more == wire.BODY_ON_READ:
+            self._more = wire.BODY_FOLLOWS
+            self._runner.link.emit((wire.READ, self.stream, wire.WINDOW))
+        while self._body is not None:
+            if self._body:
+                return self._piece()
+            if self._gone:
+                return {"type": "http.disconnect"}
+            await self._wait()
+        while not self._gone and self._phase != _ENDED:
+            await self._wait()
+        return {"type": "http.disconnect"}
+
+    def _piece(self) -> dict[str, Any]:
+        assert self._body is not None
+        if not self._more:
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._body = None
+            return {"type": "http.request", "body": body, "more_body": False}
+        body = self._body.pop(0)
+        self._taken += len(body)
+        if self._taken >= wire.WINDOW // 4:
+            self._runner.link.emit((wire.READ, self.stream, self._taken))
+            self._taken = 0
+        return {"type": "http.request", "body": body, "more_body": True}
+
+    # send
+
+    async def send(self, message: Any) -> None:
+        """ASGI www 2.3.2. Raises for what breaks the rules, OSError when the client has gone."""
+        kind = message["type"]
+        if self._gone:
+            raise ClientDisconnected("the client has gone")
+        if kind == "http.response.body":
+            await self._send_body(message.get("body", b""), message.get("more_body", False))
+        elif kind == "http.response.start":
+            self._start(message)
+        elif kind == "http.response.early_hint":
+            self._hint(message)
+        elif kind == "http.response.pathsend":
+            self._pathsend(message)
+        else:
+            raise RuntimeError(f"ASGI: {kind!r} is not a message of an HTTP response")
+
+    def _start(self, message: Any) -> None:
+        if self._phase == _ENDED:
+            return
+        if self._phase != _NOTHING:
+            raise RuntimeError("ASGI: http.response.start was sent twice; expected http.response.body")
+        status = message["status"]
+        if type(status) is not int and (not isinstance(status, int) or isinstance(status, bool)):
+            raise TypeError(f"ASGI: expected status as an int, got {status!r}")
+        if not 100 <= status <= 999:
+            raise ValueError(f"ASGI: expected a status between 100 and 999, got {status}")
+        headers = message.get("headers", ())
+        known = self._runner.known
+        try:
+            if type(headers) is not list or not known.fields.issuperset(headers):
+                headers = check_asgi(headers, known)
+        except TypeError:  # pairs that are lists cannot be in a set
+            headers = check_asgi(headers, known)
+        self._status, self._headers = int(status), headers
+        self._phase = _STARTED
+
+    async def _send_body(self, body: Any, more: bool) -> None:
+        if self._phase == _ENDED:
+            return
+        if self._phase == _NOTHING:
+            raise RuntimeError("ASGI: http.response.body was sent before http.response.start")
+        if type(body) is not bytes:
+            if not isinstance(body, (bytes, bytearray, memoryview)):
+                raise TypeError(f"ASGI: expected body as bytes, got {type(body).__name__}")
+            body = bytes(body)
+        if not more and self._phase == _STARTED and len(body) <= wire.MAX_PIECE:
+            link = self._runner.link
+            self._phase = _ENDED
+            self._message = [wire.ANSWER_OPEN, self.stream, self._status, self._headers, body]
+            self._turn = link.turn
+            link.emit(self._message)
+            if self._waiters:
+                self._wake()
+            return
+        await self._send_pieces(body, more)
+
+    async def _send_pieces(self, body: bytes, more: bool) -> None:
+        emit = self._runner.link.emit
+        if self._phase == _STARTED and (body or not more):
+            # Not before the first piece of body (ASGI www 2.3.2), an empty one that is not the last included.
+            self._phase = _FLOWING
+            first, body = body[: wire.MAX_PIECE], body[wire.MAX_PIECE :]
+            emit((wire.START, self.stream, self._status, self._headers, first))
+            self._sent += len(first)
+        for at in range(0, len(body), wire.MAX_PIECE):
+            await self._room()
+            piece = body[at : at + wire.MAX_PIECE]
+            self._sent += len(piece)
+            emit((wire.DATA, self.stream, piece))
+        await self._room()
+        if not more and self._phase == _FLOWING:
+            self._phase = _ENDED
+            emit((wire.END, self.stream))
+            self._wake()
+
+    async def _room(self) -> None:
+        """Wait while the client has too much to read."""
+        while self._sent >= self._credited and not self._gone:
+            await self._wait()
+        if self._gone:
+            raise ClientDisconnected("the client has gone")
+
+    def _hint(self, message: Any) -> None:
+        if self._phase == _NOTHING:
+            links = check_asgi([(b"link", link) for link in message["links"]], self._runner.known)
+            self._runner.link.emit((wire.HINT, self.stream, links))
+
+    def _pathsend(self, message: Any) -> None:
+        if self._phase == _ENDED:
+            return
+        if self._phase != _STARTED:
+            raise RuntimeError("ASGI: http.response.pathsend must follow http.response.start, with no body in between")
+        path = message["path"]
+        if not isinstance(path, str):
+            raise TypeError(f"ASGI: expected path as a str, got {path!r}")
+        self._phase = _ENDED
+        self._runner.link.emit((wire.FILE, self.stream, self._status, self._headers, path))
+        self._wake()
+
+    # What the loop calls.
+
+    def take(self, message: wire.Incoming) -> None:
+        """A message for this stream."""
+        kind = message[0]
+        if kind == wire.CREDIT:
+            self._credited += message[2]
+        elif kind == wire.BODY:
+            if self._body is not None:
+                self._body.append(message[2])
+            if not message[3]:
+                self._more = wire.BODY_WHOLE
+        else:
+            self._gone = True
+            if kind == wire.CANCEL and self.task is not None:
+                self.task.cancel()
+        self._wake()
+
+    # Several tasks may wait in receive() and send() at once, each on a future of its own, so that cancelling one of them
+    # takes nothing from the others.
+
+    def _wait(self) -> Awaitable[None]:
+        future = self._runner.link.future()
+        self._waiters.append(future)
+        return future  # type: ignore[no-any-return]
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for future in waiters:
+            if not future.done():
+                future.set_result(None)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    return type(error).__name__ == "CancelledError"

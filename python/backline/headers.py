@@ -1,0 +1,84 @@
+"""What header fields of an answer may hold (RFC 9110 5.1, 5.5), checked where the application can still be blamed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_TOKEN_BYTES: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL_BYTES: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_STATUS: Final = re.compile(r"[1-9][0-9]{2}( [^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
+
+# Hop-by-hop fields belong to the connection, which is the edge's (RFC 9110 7.6.1; wsgiref refuses them too).
+HOP_BY_HOP: Final = frozenset(
+    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding",
+     "upgrade")
+)  # fmt: skip
+
+# Applications send the same fields again and again: those that were found good are remembered, and a whole list of them
+# is checked by one call in C. The bound keeps fields that never repeat (ETag, Set-Cookie) from piling up.
+_REMEMBERED: Final = 2048
+
+
+class Known:
+    """The fields that were found good. One for each interface."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self) -> None:
+        self.fields: set[Any] = set()
+
+    def remember(self, field: Any) -> None:
+        if len(self.fields) >= _REMEMBERED:
+            self.fields.clear()
+        self.fields.add(field)
+
+
+def check_status(status: object) -> None:
+    """WSGI's status: a str like "404 Not Found" (PEP 3333, "The start_response() Callable")."""
+    if not isinstance(status, str):
+        raise TypeError(f"start_response: expected the status as a str such as '200 OK', got {status!r}")
+    if not _STATUS.match(status):
+        raise ValueError(f"start_response: expected three digits, a space and a reason such as '200 OK', got {status!r}")
+
+
+def check_wsgi(headers: object, known: Known) -> None:
+    """A list of (str, str) tuples with no control character and nothing outside latin-1."""
+    if not isinstance(headers, list):
+        raise TypeError(f"start_response: expected headers as a list of tuples, got {type(headers).__name__}")
+    for field in headers:
+        if not isinstance(field, tuple) or len(field) != 2:
+            raise TypeError(f"start_response: expected each header as a tuple (name, value), got {field!r}")
+        name, value = field
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"start_response: expected a header's name and value as str, got {field!r}")
+        if not _TOKEN.match(name):
+            raise ValueError(f"start_response: {name!r} is not a header name (letters, digits and !#$%&'*+-.^_`|~)")
+        if _CONTROL.search(value):
+            raise ValueError(f"start_response: the value of {name} has a control character: {value!r}")
+        if name.lower() in HOP_BY_HOP and name.lower() != "connection":
+            raise ValueError(f"start_response: {name} belongs to the connection; an application may not set it")
+        try:
+            value.encode("latin-1")
+        except UnicodeEncodeError:
+            raise ValueError(f"start_response: the value of {name} has characters outside latin-1: {value!r}") from None
+        known.remember(field)
+
+
+def check_asgi(headers: object, known: Known) -> list[tuple[bytes, bytes]]:
+    """Any iterable of two-item iterables of bytes (ASGI www 2.3.2), as a list of tuples."""
+    fields = []
+    for field in headers:  # type: ignore[attr-defined]
+        name, value = field
+        if not isinstance(name, (bytes, bytearray)) or not isinstance(value, (bytes, bytearray)):
+            raise TypeError(f"ASGI: expected header names and values as bytes, got ({name!r}, {value!r})")
+        pair = bytes(name), bytes(value)
+        if not _TOKEN_BYTES.match(pair[0]):
+            raise ValueError(f"ASGI: {name!r} is not a header name (letters, digits and !#$%&'*+-.^_`|~)")
+        if _CONTROL_BYTES.search(pair[1]):
+            raise ValueError(f"ASGI: the value of {name!r} has a control character: {value!r}")
+        known.remember(pair)
+        fields.append(pair)
+    return fields

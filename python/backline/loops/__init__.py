@@ -1,0 +1,1 @@
+"""Loops: how a worker waits. Each module has ``run(conn, control, application, settings, announce)``."""

@@ -1,0 +1,113 @@
+"""The worker protocol, sans-IO: the other end of the server's ``wire`` package, described in docs/protocol.md.
+
+A packet is a little-endian u32 length and one marshalled list of messages; a message is a tuple ``(kind, stream, ...)``.
+marshal is in the standard library, written in C, and decodes a whole packet of requests in one call. It is only ever
+fed by the parent process, which this process trusts as it trusts the files it was started from.
+"""
+
+from __future__ import annotations
+
+import marshal
+import struct
+from collections.abc import Iterable
+from typing import Any, Final
+
+PROTOCOL_VERSION: Final = 1
+
+# The handshake.
+HELLO: Final = 1
+WELCOME: Final = 2
+UP: Final = 3
+FAILED: Final = 4
+
+# From the server.
+REQUEST: Final = 16  # stream, scope, body, more
+BODY: Final = 17  # stream, data, more
+CREDIT: Final = 18  # stream, n
+DISCONNECT: Final = 19  # stream
+CANCEL: Final = 20  # stream
+STOP: Final = 21  # 0
+STACKS: Final = 22  # token, streams
+
+# To the server.
+ANSWER: Final = 32  # stream, status, headers, body
+ANSWER_OPEN: Final = 33  # stream, status, headers, body
+START: Final = 34  # stream, status, headers, body
+DATA: Final = 35  # stream, data
+END: Final = 36  # stream
+DONE: Final = 37  # stream
+ERROR: Final = 38  # stream, message
+READ: Final = 39  # stream, n
+HINT: Final = 40  # stream, headers
+FILE: Final = 41  # stream, status, headers, path
+ALIVE: Final = 42  # 0
+TRACE: Final = 43  # token, text
+
+# Values of ``more`` in a request.
+BODY_WHOLE: Final = 0
+BODY_FOLLOWS: Final = 1
+BODY_ON_READ: Final = 2
+
+WINDOW: Final = 256 * 1024  # bytes of a request's body that may be under way before READ asks for more
+MAX_PIECE: Final = 64 * 1024  # bytes of one DATA message
+
+# Version 2 of marshal's format has no references between objects: the server need not keep track of them, and writing
+# it is faster than the versions that look every object up.
+_FORMAT: Final = 2
+
+_length = struct.Struct("<I")
+
+# (kind, stream, ...); a list where its kind may still change before it is sent.
+Outgoing = list[Any] | tuple[Any, ...]
+Incoming = tuple[Any, ...]
+
+
+class Decoder:
+    """Bytes in, messages out."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Incoming]:
+        """The messages of every packet that ``data`` completes; what is left waits for more."""
+        if self._rest:
+            data = self._rest + data
+        messages: list[Incoming] = []
+        start, end = 0, len(data)
+        with memoryview(data) as view:
+            while end - start >= 4:
+                (size,) = _length.unpack_from(data, start)
+                if end - start - 4 < size:
+                    break
+                messages += marshal.loads(view[start + 4 : start + 4 + size])
+                start += 4 + size
+        self._rest = data[start:] if start < end else b""
+        return messages
+
+
+def encode(messages: Iterable[Outgoing]) -> bytes:
+    """One packet. Values that only look like str or bytes (subclasses, which marshal refuses) are made plain."""
+    batch = list(messages)
+    try:
+        payload = marshal.dumps(batch, _FORMAT)
+    except ValueError:
+        payload = marshal.dumps([_plain(message) for message in batch], _FORMAT)
+    return _length.pack(len(payload)) + payload
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, bool) or value is None or isinstance(value, float):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Iterable):
+        return [_plain(item) for item in value]
+    raise ValueError(f"a {type(value).__name__} cannot be sent to the server")

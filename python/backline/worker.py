@@ -1,0 +1,98 @@
+"""The start of a worker process: hello, welcome, import, loop. Boot only; requests never come through here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from . import __version__, wire
+from .errors import without_ours
+from .importer import ImportFailure, Loaded, load
+from .lifespan import LifespanFailed
+
+# What the parent leaves open in a worker.
+CONNECTION_FD = 3
+CONTROL_FD = 4
+
+
+def main() -> None:
+    """Run one worker to its end."""
+    # Ctrl-C in a terminal is the server's to handle; it tells its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    conn = _inherit(CONNECTION_FD)
+    control = _inherit(CONTROL_FD)
+    conn.sendall(wire.encode([(wire.HELLO, _hello())]))
+    settings = _welcome(conn)
+    sys.path[:0] = [path for path in (*settings["pythonpath"], os.getcwd()) if path not in sys.path]
+    try:
+        loaded = load(settings["app"], factory=settings["factory"], interface=settings["interface"])
+    except ImportFailure as failure:
+        _fail(conn, failure.kind, failure.message, failure.hint, failure.traceback)
+
+    def announce(how: dict[str, Any]) -> None:
+        conn.sendall(wire.encode([(wire.UP, {**_up(loaded), **how})]))
+
+    try:
+        _loop(loaded)(conn, control, loaded.application, settings, announce)
+    except LifespanFailed as failure:
+        _fail(conn, "lifespan", f"the application's lifespan did not start: {failure}", "", _trace(failure.error))
+
+
+def _loop(loaded: Loaded) -> Any:
+    if loaded.interface == "wsgi":
+        from .loops import threads as loop
+    else:
+        from .loops import asyncio as loop  # type: ignore[no-redef]
+    return loop.run
+
+
+def _inherit(fd: int) -> socket.socket:
+    try:
+        inherited = socket.socket(fileno=fd)
+    except OSError:
+        sys.exit("this is the worker half of Backline; it is started by `backline serve`, not by hand")
+    inherited.set_inheritable(False)
+    return inherited
+
+
+def _hello() -> dict[str, Any]:
+    return {"protocol": wire.PROTOCOL_VERSION, "package": __version__, "language": "python", "pid": os.getpid()}
+
+
+def _welcome(conn: socket.socket) -> dict[str, Any]:
+    decoder = wire.Decoder()
+    while True:
+        data = conn.recv(65536)
+        if not data:
+            sys.exit(1)  # the server refused the hello and says why itself
+        for kind, fields in decoder.feed(data):
+            if kind == wire.WELCOME:
+                settings: dict[str, Any] = fields["settings"]
+                return settings
+
+
+def _up(loaded: Loaded) -> dict[str, Any]:
+    return {
+        "interface": loaded.interface,
+        "interpreter": f"{platform.python_implementation()} {platform.python_version()}",
+        "application": loaded.spec,
+        "notes": [loaded.note] if loaded.note else [],
+    }
+
+
+def _fail(conn: socket.socket, kind: str, message: str, hint: str, traceback: str) -> NoReturn:
+    fields = {"kind": kind, "message": message, "hint": hint, "traceback": traceback}
+    conn.sendall(wire.encode([(wire.FAILED, fields)]))
+    sys.exit(3)
+
+
+def _trace(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    import traceback
+
+    return "".join(traceback.format_exception(type(error), error, without_ours(error.__traceback__)))

@@ -1,0 +1,336 @@
+"""How a WSGI application is called (PEP 3333). Knows nothing of threads or sockets: a loop moves the messages.
+
+Reading order: Runner.serve is one request from message to answer, Request is its state.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Protocol
+
+from . import wire
+from ._types import ExcInfo, WSGIApplication
+from .errors import ClientDisconnected, report
+from .headers import Known, check_status, check_wsgi
+
+
+class Link(Protocol):
+    """What a loop does for a request."""
+
+    def emit(self, message: wire.Outgoing) -> None:
+        """Queue a message; it leaves with the next packet."""
+
+    def flush(self) -> None:
+        """Send what is queued now."""
+
+    def open(self, request: Request) -> None:
+        """From now on the request gets the messages for its stream."""
+
+    def poll(self, request: Request) -> None:
+        """Take what has come for the request without waiting."""
+
+    def wait(self, request: Request) -> None:
+        """Wait until something has come for the request."""
+
+
+class EmptyInput:
+    """``wsgi.input`` of a request without a body. One object serves all of them, so it cannot be closed or filled."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        return b""
+
+    def readline(self, size: int = -1, /) -> bytes:
+        return b""
+
+    def readlines(self, hint: int = -1, /) -> list[bytes]:
+        return []
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+
+class StreamedInput(io.RawIOBase):
+    """The body of a request as it comes, for io.BufferedReader to read lines and pieces from."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        piece = self._request.read_body(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: a file as an iterable of blocks from where it stands; its ``close`` closes the file."""
+
+    def __init__(self, filelike: Any, block_size: int = 65536) -> None:
+        self.filelike = filelike
+        self.block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> FileWrapper:
+        return self
+
+    def __next__(self) -> bytes:
+        block: bytes = self.filelike.read(self.block_size)
+        if not block:
+            raise StopIteration
+        return block
+
+
+# The environ of every request begins with these; the server sends what differs.
+_CONSTANTS: Final[dict[str, Any]] = {
+    "wsgi.version": (1, 0),
+    "wsgi.run_once": False,
+    "wsgi.input_terminated": True,
+    "wsgi.file_wrapper": FileWrapper,
+    "SERVER_SOFTWARE": "backline",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "QUERY_STRING": "",
+}
+
+
+class Runner:
+    """Calls one application. ``settings`` are the welcome's; the loop sets ``link``."""
+
+    def __init__(self, application: WSGIApplication, settings: dict[str, Any], *, multithread: bool) -> None:
+        self.application = application
+        self.link: Link
+        self.known = Known()
+        self.window: int = settings["wsgi_window"]
+        host, port = settings["server"]
+        self.base = {
+            **_CONSTANTS,
+            "wsgi.url_scheme": settings["scheme"],
+            "wsgi.multithread": multithread,
+            "wsgi.multiprocess": settings["workers"] > 1,
+            "wsgi.errors": sys.stderr,
+            "wsgi.input": EmptyInput(),
+            "SCRIPT_NAME": settings["root_path"],
+            "SERVER_NAME": host,
+            "SERVER_PORT": str(port),
+        }
+
+    def serve(self, message: wire.Incoming) -> None:
+        """Run one request to its end."""
+        _, stream, environ, body, more = message
+        request = Request(self, stream)
+        environ = self.base | environ
+        if body:
+            environ["wsgi.input"] = io.BytesIO(body)
+        elif more:
+            request.expect_body(more)
+            environ["wsgi.input"] = io.BufferedReader(StreamedInput(request), wire.MAX_PIECE)
+        environ["REQUEST_URI"] = environ["RAW_URI"]
+        environ["wsgi.early_hints"] = request.early_hints
+        if environ["wsgi.url_scheme"] == "https":
+            environ["HTTPS"] = "on"
+        try:
+            self.call(request, environ)
+        except ClientDisconnected:
+            request.fail("the client has gone")
+        except BaseException as error:
+            report(error, f"answering {environ['REQUEST_METHOD']} {environ['RAW_URI']}")
+            request.fail(type(error).__name__)
+            if isinstance(error, KeyboardInterrupt):
+                raise
+
+    def call(self, request: Request, environ: dict[str, Any]) -> None:
+        """The application's part: call it, send what it returns, and close that, whatever happens (PEP 3333)."""
+        iterable = self.application(environ, request.start_response)
+        close = getattr(iterable, "close", None)
+        if close is None:
+            request.respond(iterable, wire.ANSWER)
+        else:
+            try:
+                request.respond(iterable, wire.ANSWER_OPEN)
+                self.link.flush()  # the client need not wait for what an application does after its answer
+            finally:
+                close()
+        if request.open:
+            request.done()
+
+
+class Request:
+    """One request: its answer as far as it has come, and its body."""
+
+    __slots__ = ("answered", "body", "body_left", "credited", "ended", "gone", "headers", "more", "open", "runner",
+                 "sent", "signal", "status", "stream")  # fmt: skip
+
+    def __init__(self, runner: Runner, stream: int) -> None:
+        self.runner = runner
+        self.stream = stream
+        self.status: str | None = None
+        self.headers: list[tuple[str, str]] = []
+        self.answered = False  # the answer has begun to leave
+        self.ended = False  # nothing more of it comes
+        self.open = True  # the server waits for a last message of this stream
+        self.sent = 0  # body bytes sent; written by the request's own thread only
+        self.credited = runner.window  # body bytes allowed; written by whoever reads the socket
+        self.gone = False  # the client has gone
+        self.more = wire.BODY_WHOLE
+        self.body: list[bytes] = []
+        self.body_left = 0  # bytes taken by the application since the server was last asked for more
+        self.signal: Any = None  # the loop's, to wake who waits
+
+    # What the application calls.
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Any:
+        if exc_info is not None:
+            try:
+                if self.answered:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+        elif self.status is not None:
+            raise AssertionError("start_response was called a second time without exc_info (PEP 3333)")
+        known = self.runner.known
+        try:
+            if status not in known.fields or not known.fields.issuperset(headers):
+                raise TypeError
+        except TypeError:  # a header that cannot be in a set is looked at too
+            check_status(status)
+            check_wsgi(headers, known)
+            known.remember(status)
+        self.status = status
+        self.headers = headers[:]
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """PEP 3333's write callable: what it is given leaves at once."""
+        self.send(data)
+
+    def early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
+        """``environ["wsgi.early_hints"]``: 103 before the answer, as gunicorn has it."""
+        if not self.answered:
+            fields = list(headers)
+            check_wsgi(fields, self.runner.known)
+            self.runner.link.emit((wire.HINT, self.stream, fields))
+            self.runner.link.flush()
+
+    # The answer.
+
+    def respond(self, iterable: Iterable[bytes], whole: int) -> None:
+        """Send what the application returned: each piece leaves before the next is asked for. ``whole`` is the kind of
+        message that carries a whole answer."""
+        if type(iterable) in (list, tuple) and not self.answered:
+            body = iterable[0] if len(iterable) == 1 else b"".join(iterable)  # type: ignore[index,arg-type]
+            if len(body) <= wire.MAX_PIECE:
+                self.answer(body, whole)
+                return
+            iterable = (body,)
+        for data in iterable:
+            if data:
+                self.send(data)
+        if not self.answered:
+            self.answer(b"", whole)
+        elif not self.ended:
+            self.ended = True
+            self.runner.link.emit((wire.END, self.stream))
+
+    def answer(self, body: bytes, kind: int) -> None:
+        """The whole answer in one message."""
+        if self.status is None:
+            raise AssertionError("the application returned without calling start_response (PEP 3333)")
+        if type(body) is not bytes:
+            body = _as_bytes(body)
+        self.answered = self.ended = True
+        self.open = kind != wire.ANSWER
+        self.runner.link.emit((kind, self.stream, self.status, self.headers, body))
+
+    def send(self, data: bytes) -> None:
+        """A piece of the answer, in pieces the server takes, waiting while the client is too far behind."""
+        link = self.runner.link
+        data = _as_bytes(data)
+        if not self.answered:
+            if self.status is None:
+                raise AssertionError("the application sent a body before calling start_response (PEP 3333)")
+            link.open(self)
+        for at in range(0, len(data), wire.MAX_PIECE):
+            piece = data[at : at + wire.MAX_PIECE]
+            while self.sent >= self.credited and not self.gone:
+                link.wait(self)
+            if self.gone:
+                raise ClientDisconnected("the client has gone")
+            if self.answered:
+                link.emit((wire.DATA, self.stream, piece))
+            else:
+                self.answered = True
+                link.emit((wire.START, self.stream, self.status, self.headers, piece))
+            self.sent += len(piece)
+            link.flush()
+        link.poll(self)
+
+    def done(self) -> None:
+        """The application has returned."""
+        self.open = False
+        self.runner.link.emit((wire.DONE, self.stream))
+
+    def fail(self, why: str) -> None:
+        """The application failed, or nobody waits for it."""
+        if self.open and self.ended:
+            self.done()
+        elif self.open:
+            self.ended = True
+            self.open = False
+            self.runner.link.emit((wire.ERROR, self.stream, why))
+
+    # The body.
+
+    def expect_body(self, more: int) -> None:
+        self.more = more
+        self.runner.link.open(self)
+
+    def read_body(self, size: int) -> bytes:
+        """Up to ``size`` bytes of the body; waits for them; b"" at the end."""
+        link = self.runner.link
+        if self.more == wire.BODY_ON_READ:
+            self.more = wire.BODY_FOLLOWS
+            link.emit((wire.READ, self.stream, wire.WINDOW))
+            link.flush()
+        while not self.body:
+            if self.more == wire.BODY_WHOLE:
+                return b""
+            if self.gone:
+                raise ClientDisconnected("the client went away in the middle of its request's body")
+            link.wait(self)
+        piece = self.body[0]
+        if len(piece) <= size:
+            del self.body[0]
+        else:
+            piece, self.body[0] = piece[:size], piece[size:]
+        self.body_left += len(piece)
+        if self.body_left >= wire.WINDOW // 4 and self.more:
+            link.emit((wire.READ, self.stream, self.body_left))
+            link.flush()
+            self.body_left = 0
+        return piece
+
+    def take(self, message: wire.Incoming) -> None:
+        """A message for this stream. Called by whoever reads the socket."""
+        kind = message[0]
+        if kind == wire.CREDIT:
+            self.credited += message[2]
+        elif kind == wire.BODY:
+            self.body.append(message[2])
+            if not message[3]:
+                self.more = wire.BODY_WHOLE
+        else:
+            self.gone = True
+
+
+def _as_bytes(data: object) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, (bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError(f"a WSGI application's body must be bytes (PEP 3333), got {type(data).__name__}: {data!r:.60}")

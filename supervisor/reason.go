@@ -1,0 +1,47 @@
+package supervisor
+
+import "fmt"
+
+// Reason is why a worker ended or is to end. Logs, metrics and the status share these.
+type Reason uint8
+
+// The reasons. The zero value means that there is none.
+const (
+	Crashed     Reason = iota + 1 // ended by itself, with whatever exit status, or by a signal of its own making
+	Killed                        // by SIGKILL from outside: an operator, or the kernel for lack of memory
+	Broken                        // broke the worker protocol
+	MaxRequests                   // served as many requests as one worker should
+	Memory                        // took more memory than one worker should
+	Stuck                         // a request of it does not end
+	Reloaded                      // has old code
+	Scaled                        // the pool became smaller
+	Shutdown                      // the server stops
+)
+
+// String is the reason's name in logs and metrics.
+func (r Reason) String() string {
+	switch r {
+	case 0:
+		return "none"
+	case Crashed:
+		return "crashed"
+	case Killed:
+		return "killed"
+	case Broken:
+		return "broken"
+	case MaxRequests:
+		return "max-requests"
+	case Memory:
+		return "memory"
+	case Stuck:
+		return "stuck"
+	case Reloaded:
+		return "reloaded"
+	case Scaled:
+		return "scaled"
+	case Shutdown:
+		return "shutdown"
+	default:
+		return fmt.Sprintf("reason %d", uint8(r))
+	}
+}

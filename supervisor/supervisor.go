@@ -1,0 +1,333 @@
+// Package supervisor starts, watches, replaces and stops the worker processes of one pool.
+//
+// Read this file first, then worker.go (the life of one process) and reload.go (when a living worker gets a
+// successor). A Supervisor is one goroutine, Run, that owns every decision; each worker has one goroutine that knows
+// its process and only reports. Everything else (signals, timers, the dispatcher) posts a function to Run's inbox, so
+// nobody outside ever waits for the supervisor and there is no lock around its state.
+//
+// A pool is a row of places. A place holds the worker that serves and, while that one is being replaced, its
+// successor; the old worker is told to drain only when the successor is up, which is why a replacement costs no
+// request.
+package supervisor
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"backline"
+)
+
+// Supervisor keeps the workers of one pool alive. Make it with New, start it with Run; the other methods may be called
+// from any goroutine at any time and never block.
+type Supervisor struct {
+	opts  Options
+	inbox inbox
+
+	ready    chan struct{} // closed when the first worker is up
+	quit     chan struct{} // closed by Quit; every worker's goroutine listens
+	quitOnce sync.Once
+	workers  atomic.Pointer[[]*Worker] // every process that has not been reaped, in order of start
+	lives    sync.WaitGroup            // the goroutines of workers
+
+	// Only the goroutine of Run touches what follows.
+	places     []*place
+	number     int // of the newest worker; never used again, so that a name in the log means one process
+	generation int // raised by each Reload; a worker with a smaller one runs old code
+	reloading  bool
+	anyUp      bool
+	stopping   bool
+	failure    error // why no worker ever came up
+}
+
+// New checks the options. It starts nothing.
+func New(opts Options) (*Supervisor, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	s := &Supervisor{opts: opts, ready: make(chan struct{}), quit: make(chan struct{})}
+	s.inbox.waiting = make(chan struct{}, 1)
+	s.workers.Store(new([]*Worker))
+	return s, nil
+}
+
+// Run starts the workers, keeps them alive, and returns when all have ended, which a cancelled ctx or Quit brings
+// about. The error is non-nil only if no worker ever came up: every worker of the first generation failed to start. It
+// is a *backline.Error, with the application's traceback as Detail. Call it once.
+func (s *Supervisor) Run(ctx context.Context) error {
+	for range s.opts.Workers {
+		s.addPlace()
+	}
+	done, quit := ctx.Done(), s.quit
+	for !s.stopping || len(*s.workers.Load()) > 0 {
+		select {
+		case <-s.inbox.waiting:
+			for _, event := range s.inbox.take() {
+				event()
+			}
+			s.advance()
+		case <-done:
+			done = nil
+			s.shutdown()
+		case <-quit:
+			quit = nil
+			s.shutdown()
+		}
+	}
+	s.lives.Wait()
+	return s.failure
+}
+
+// Ready is closed when the first worker is up.
+func (s *Supervisor) Ready() <-chan struct{} { return s.ready }
+
+// Reload replaces every worker by one that has imported the application anew, one by one: the new worker comes up,
+// takes over, and the old one drains. If a new worker does not come up, the others stay as they are and the log says
+// why. Workers that a running reload has already replaced are replaced again, so any number of calls during a reload
+// count as one.
+func (s *Supervisor) Reload() { s.inbox.post(s.reload) }
+
+// Scale adds delta places, or takes -delta away, newest first; their workers drain. One place always stays.
+func (s *Supervisor) Scale(delta int) { s.inbox.post(func() { s.scale(delta) }) }
+
+// Quit kills every worker at once and makes Run return. The second signal of an impatient operator.
+func (s *Supervisor) Quit() { s.quitOnce.Do(func() { close(s.quit) }) }
+
+func (s *Supervisor) addPlace() {
+	p := &place{respawn: respawn{limits: s.opts.Backoff}}
+	s.places = append(s.places, p)
+	s.start(p)
+}
+
+// start spawns the next worker of a place: its first, the one after a crash, or a successor.
+func (s *Supervisor) start(p *place) {
+	p.unpause()
+	p.failed = nil
+	s.number++
+	w := newWorker(s, p, s.number)
+	p.starts++
+	p.next = w
+	if err := w.spawn(); err != nil {
+		// Reported like a failure during boot, and by way of the inbox, so that Run starts all places before it
+		// counts the failures.
+		s.inbox.post(func() { s.gone(w, ending{err: err}) })
+		return
+	}
+	s.publish(append(s.living(nil), w))
+	s.lives.Go(w.live)
+}
+
+// cameUp is a worker's report that it is up; the observer already has it.
+func (s *Supervisor) cameUp(w *Worker) {
+	p := w.place
+	if p.next != w {
+		return // the place was taken away, or the pool stops, while the report was under way: it is told to drain
+	}
+	old := p.current
+	p.current, p.next = w, nil
+	if old == nil {
+		w.log.Info("worker up", "pid", w.PID, "boot", w.upAt.Sub(w.started).Round(time.Millisecond))
+	} else {
+		w.log.Info("worker up, takes over", "pid", w.PID, "from", old.Name, "reason", p.reason.String())
+		old.stop(p.reason)
+	}
+	if !s.anyUp {
+		s.anyUp = true
+		close(s.ready)
+		s.retryFailed()
+	}
+}
+
+// retryFailed gives the places that failed before the first worker came up the patience that later failures get.
+func (s *Supervisor) retryFailed() {
+	for _, p := range s.places {
+		if p.failed != nil {
+			delay := s.restartLater(p, 0)
+			logFailure(s.opts.Log, "worker did not come up", p.failed, "retry_in", delay)
+		}
+	}
+}
+
+// gone is a worker's last report: its process has been reaped and its goroutine ends.
+func (s *Supervisor) gone(w *Worker, end ending) {
+	s.publish(s.living(w))
+	p := w.place
+	switch {
+	case p.next == w:
+		p.next = nil
+		s.bootFailed(p, w, end.err)
+	case p.current == w:
+		p.current = nil
+		if s.stopping {
+			return
+		}
+		attrs := []any{"pid", w.PID, "reason", end.reason.String(), "status", end.status,
+			"up_for", end.uptime.Round(time.Millisecond)}
+		if p.next == nil {
+			attrs = append(attrs, "restart_in", s.restartLater(p, end.uptime))
+		}
+		w.log.Error("worker died", attrs...)
+	}
+}
+
+// bootFailed decides what follows from a worker that did not come up.
+func (s *Supervisor) bootFailed(p *place, w *Worker, err error) {
+	switch {
+	case s.stopping || p.removed:
+	case !s.anyUp:
+		p.failed = err
+		s.endIfAllFailed()
+	case s.reloading && w.generation == s.generation:
+		s.abandonReload(p, err)
+	default:
+		delay := s.restartLater(p, 0)
+		logFailure(w.log, "worker did not come up", err, "retry_in", delay)
+	}
+}
+
+// endIfAllFailed stops the pool when no worker of the first generation is left to hope for. Retrying would hide a
+// mistake in the application behind a server that answers 503.
+func (s *Supervisor) endIfAllFailed() {
+	for _, p := range s.places {
+		if p.failed == nil {
+			return
+		}
+	}
+	s.failure = s.places[0].failed
+	s.shutdown()
+}
+
+// restartLater starts a place's next worker after the pause that its history asks for, and gives the pause.
+func (s *Supervisor) restartLater(p *place, uptime time.Duration) time.Duration {
+	delay := p.respawn.after(uptime)
+	if delay == 0 && p.current == nil {
+		s.start(p)
+		return 0
+	}
+	p.pause = time.AfterFunc(delay, func() {
+		s.inbox.post(func() {
+			if p.pause == nil || p.removed || s.stopping {
+				return
+			}
+			p.unpause()
+			if p.current == nil && p.next == nil {
+				s.start(p)
+			}
+		})
+	})
+	return delay
+}
+
+func (s *Supervisor) scale(delta int) {
+	if s.stopping {
+		return
+	}
+	want := max(1, len(s.places)+delta)
+	s.opts.Log.Info("scale", "pool", s.opts.Pool, "from", len(s.places), "to", want)
+	for len(s.places) < want {
+		s.addPlace()
+	}
+	for len(s.places) > want {
+		last := s.places[len(s.places)-1]
+		s.places = s.places[:len(s.places)-1]
+		last.remove(Scaled)
+	}
+	if !s.anyUp {
+		s.endIfAllFailed()
+	}
+}
+
+func (s *Supervisor) shutdown() {
+	s.stopping = true
+	for _, p := range s.places {
+		p.remove(Shutdown)
+	}
+}
+
+// living lists the processes that have not been reaped, without one.
+func (s *Supervisor) living(without *Worker) []*Worker {
+	all := *s.workers.Load()
+	rest := make([]*Worker, 0, len(all)+1)
+	for _, w := range all {
+		if w != without {
+			rest = append(rest, w)
+		}
+	}
+	return rest
+}
+
+func (s *Supervisor) publish(workers []*Worker) { s.workers.Store(&workers) }
+
+// inbox carries events to Run. It is a list under a lock instead of a channel because posting must never block: the
+// dispatcher posts while it holds its own locks. Its length is bounded by the number of workers and timers.
+type inbox struct {
+	waiting chan struct{} // holds a token while events is not empty
+
+	mu     sync.Mutex
+	events []func()
+}
+
+func (b *inbox) post(event func()) {
+	b.mu.Lock()
+	b.events = append(b.events, event)
+	b.mu.Unlock()
+	select {
+	case b.waiting <- struct{}{}:
+	default:
+	}
+}
+
+func (b *inbox) take() []func() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	events := b.events
+	b.events = nil
+	return events
+}
+
+// place is one of the workers the pool should have. Only Run touches it.
+type place struct {
+	current *Worker // up, and sent requests
+	next    *Worker // booting: the place's first worker, one after a crash, or current's successor
+	reason  Reason  // why current gets a successor
+	starts  int
+	respawn respawn
+	pause   *time.Timer // runs while the place waits before the next start; nil otherwise
+	failed  error       // how the first start ended, until some worker of the pool came up
+	removed bool
+}
+
+func (p *place) unpause() {
+	if p.pause != nil {
+		p.pause.Stop()
+		p.pause = nil
+	}
+}
+
+// remove ends the place's workers: one that boots is killed, one that serves drains.
+func (p *place) remove(reason Reason) {
+	p.removed = true
+	p.unpause()
+	for _, w := range []*Worker{p.next, p.current} {
+		if w != nil {
+			w.stop(reason)
+		}
+	}
+	p.next, p.current = nil, nil
+}
+
+// logFailure writes an error for people: what happened, what to do, and a traceback where there is one.
+func logFailure(log *slog.Logger, message string, err error, attrs ...any) {
+	e := backline.AsError(err)
+	attrs = append(attrs, "error", e.Error())
+	if e.Hint != "" {
+		attrs = append(attrs, "hint", e.Hint)
+	}
+	if e.Detail != "" {
+		attrs = append(attrs, "detail", e.Detail)
+	}
+	log.Error(message, attrs...)
+}

@@ -1,0 +1,104 @@
+"""A worker that speaks the handshake of wire/messages.go and then does what it is told.
+
+Before it is up it does what the file named by CODE says, which is "the application" of these tests. Afterwards it
+obeys lines of text on its connection, in place of requests.
+"""
+
+import marshal
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+HELLO, WELCOME, UP, FAILED = 1, 2, 3, 4
+
+
+def send(conn, kind, fields):
+    packet = marshal.dumps([(kind, fields)], 2)
+    conn.sendall(struct.pack("<I", len(packet)) + packet)
+
+
+def receive(stream):
+    (size,) = struct.unpack("<I", stream.read(4))
+    ((kind, fields),) = marshal.loads(stream.read(size))
+    return kind, fields
+
+
+def boot(conn, code):
+    """Import "the application"."""
+    if code == "raise":
+        send(conn, FAILED, {
+            "kind": "raised", "message": "mysite.wsgi raised NameError", "hint": "mend it",
+            "traceback": "Traceback:\n  mysite/wsgi.py, line 3\nNameError: x",
+        })
+        sys.exit(3)
+    if code == "exit":
+        print("giving up: no database", file=sys.stderr)
+        sys.exit(7)
+    if code == "rival":
+        try:
+            os.close(os.open(os.environ["CODE"] + ".lock", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            sys.exit("somebody else was first")
+        with open(os.environ["CODE"] + ".gate") as gate:
+            gate.read()
+    if code == "hang":
+        print("hanging", flush=True)
+        signal.pause()
+
+
+def obey(conn, words, kept):
+    command, arguments = words[0], words[1:]
+    if command == "exit":
+        os._exit(int(arguments[0]))
+    elif command == "abort":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif command == "print":
+        print(*arguments, flush=True)
+    elif command == "print-error":
+        print(*arguments, end="", file=sys.stderr, flush=True)
+    elif command == "grow":
+        kept.append(bytearray(b"x" * (int(arguments[0]) << 20)))
+    elif command == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        conn.sendall(b"done\n")
+        time.sleep(3600)
+    elif command == "child":
+        kept.append(subprocess.Popen(["sleep", "3600"]))
+        conn.sendall(b"%d\n" % kept[-1].pid)
+    elif command == "descriptors":
+        targets = [os.readlink("/proc/self/fd/%d" % n) for n in range(64) if os.path.exists("/proc/self/fd/%d" % n)]
+        conn.sendall(b"%d\n" % sum(target.startswith("socket:") for target in targets))
+    elif command == "stop":
+        return False
+    return True
+
+
+def main():
+    with open(os.environ["CODE"]) as file:
+        code = file.read().strip()
+    if code == "mute":
+        print("cannot even begin", file=sys.stderr)
+        sys.exit(1)
+    conn = socket.socket(fileno=3)
+    conn.set_inheritable(False)
+    stream = conn.makefile("rb", buffering=0)
+    version = "0.0.1" if code == "old" else os.environ["VERSION"]
+    send(conn, HELLO, {"protocol": 1, "package": version, "language": "python", "pid": os.getpid()})
+    kind, fields = receive(stream)
+    assert kind == WELCOME, kind
+    boot(conn, code)
+    send(conn, UP, {
+        "interface": "wsgi", "loop": "threads", "concurrency": 8, "interpreter": "CPython",
+        "application": fields["settings"]["app"] + " as " + code, "notes": [],
+    })
+    kept = []
+    for line in stream:
+        if not obey(conn, line.decode().split(), kept):
+            break
+
+
+main()

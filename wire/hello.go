@@ -1,0 +1,160 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"backline"
+)
+
+// maxHandshake bounds the packets of the handshake: a traceback is the largest thing in one.
+const maxHandshake = 4 << 20
+
+// Hello is what a worker says first.
+type Hello struct {
+	Protocol int
+	Package  string // version of its backline package
+	Language string // "python"
+	PID      int
+	Codec    Codec
+}
+
+// Up is what a worker says when its application is imported and its lifespan has started.
+type Up struct {
+	Interface   string // "wsgi" or "asgi"
+	Loop        string // "threads" or "asyncio"
+	Concurrency int    // requests it runs at once
+	Interpreter string // "CPython 3.13.0"
+	Application string // as it was found: "mysite.wsgi:application"
+	Notes       []string
+}
+
+// BootError is what a worker says when its application cannot be served. The application is to blame.
+type BootError struct {
+	Kind      string // "no-module", "no-attribute", "not-callable", "raised", "bad-spec", "wrong-interface", "lifespan"
+	Message   string
+	Hint      string
+	Traceback string // the application's own frames only
+}
+
+func (e *BootError) Error() string { return e.Message }
+
+// ReadHello reads the worker's first packet and checks that both ends speak the same protocol and carry the same
+// package.
+func ReadHello(r io.Reader, version string) (Hello, error) {
+	c, fields, err := readHandshake(r, KindHello)
+	if err != nil {
+		return Hello{}, err
+	}
+	hello := Hello{Codec: c}
+	hello.Protocol, _ = fields["protocol"].(int)
+	hello.PID, _ = fields["pid"].(int)
+	hello.Package, _ = fields["package"].(string)
+	hello.Language, _ = fields["language"].(string)
+	switch {
+	case hello.Protocol != ProtocolVersion:
+		older, hint := "the worker's backline package", "upgrade it: pip install --upgrade backline"
+		if hello.Protocol > ProtocolVersion {
+			older, hint = "this backline binary", "upgrade the binary, or install the package of version "+version
+		}
+		return hello, mismatch(hint, "the worker speaks protocol %d, this server protocol %d; %s is the older one",
+			hello.Protocol, ProtocolVersion, older)
+	case hello.Language == "python" && hello.Package != version:
+		return hello, mismatch(fmt.Sprintf("pip install backline==%s, or remove the package from the environment: the binary brings its own", version),
+			"the worker runs backline %s, this server is %s; they must be of one version", hello.Package, version)
+	}
+	return hello, nil
+}
+
+func mismatch(hint, format string, args ...any) error {
+	return &backline.Error{Op: "start a worker", Code: backline.CodeProtocol, Message: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// WriteWelcome answers a hello with what to import and how to run it. Values are None, bool, int, float, str, lists
+// and dictionaries.
+func WriteWelcome(w io.Writer, c Codec, version string, settings map[string]any) error {
+	return writeHandshake(w, c, KindWelcome, map[string]any{
+		"protocol": ProtocolVersion, "package": version, "settings": settings,
+	})
+}
+
+// ReadUp waits for the worker's application. The error is a *BootError when the worker reports one.
+func ReadUp(r io.Reader, _ Codec) (Up, error) {
+	_, fields, err := readHandshake(r, KindUp)
+	if err != nil {
+		return Up{}, err
+	}
+	var up Up
+	up.Interface, _ = fields["interface"].(string)
+	up.Loop, _ = fields["loop"].(string)
+	up.Concurrency, _ = fields["concurrency"].(int)
+	up.Interpreter, _ = fields["interpreter"].(string)
+	up.Application, _ = fields["application"].(string)
+	notes, _ := fields["notes"].([]any)
+	for _, note := range notes {
+		up.Notes = append(up.Notes, fmt.Sprint(note))
+	}
+	if up.Interface != "wsgi" && up.Interface != "asgi" || up.Concurrency < 1 {
+		return up, mismatch("", "the worker came up with interface %q and concurrency %d; expected \"wsgi\" or \"asgi\" and at least 1",
+			up.Interface, up.Concurrency)
+	}
+	return up, nil
+}
+
+// readHandshake reads one packet of one message (kind, {...}). It never reads beyond it: what follows belongs to the
+// connection's next reader.
+func readHandshake(r io.Reader, want Kind) (Codec, map[string]any, error) {
+	var header [4]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return 0, nil, err
+	}
+	size := binary.LittleEndian.Uint32(header[:])
+	if size > maxHandshake {
+		return 0, nil, mismatch("", "the worker's first packet has %d bytes; expected at most %d", size, maxHandshake)
+	}
+	payload := make([]byte, size)
+	if _, err := io.ReadFull(r, payload); err != nil {
+		return 0, nil, err
+	}
+	kind, fields, codec, err := decodeHandshake(payload)
+	switch {
+	case err != nil:
+		return codec, nil, mismatch("", "the worker's handshake cannot be read: %v", err)
+	case kind == KindFailed:
+		return codec, nil, bootError(fields)
+	case kind != want:
+		return codec, nil, mismatch("", "the worker sent message kind %d where %d was expected", kind, want)
+	}
+	return codec, fields, nil
+}
+
+func decodeHandshake(payload []byte) (Kind, map[string]any, Codec, error) {
+	c := newCursor(payload)
+	if c.sequence() != 1 || c.sequence() != 2 {
+		c.fail(fmt.Errorf("expected one message of a kind and a dictionary"))
+	}
+	kind := Kind(c.int())
+	fields, _ := c.any(0).(map[string]any)
+	if c.err == nil && (fields == nil || c.off != len(payload)) {
+		c.fail(fmt.Errorf("expected a dictionary and nothing after it"))
+	}
+	return kind, fields, c.codec, c.err
+}
+
+func bootError(fields map[string]any) error {
+	e := &BootError{}
+	e.Kind, _ = fields["kind"].(string)
+	e.Message, _ = fields["message"].(string)
+	e.Hint, _ = fields["hint"].(string)
+	e.Traceback, _ = fields["traceback"].(string)
+	return e
+}
+
+func writeHandshake(w io.Writer, c Codec, kind Kind, fields map[string]any) error {
+	body := c.appendTuple(c.appendList(make([]byte, 4, 1024), 1), 2)
+	body = c.appendAny(c.appendInt(body, int(kind)), fields)
+	binary.LittleEndian.PutUint32(body, uint32(len(body)-4))
+	_, err := w.Write(body)
+	return err
+}

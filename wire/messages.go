@@ -1,0 +1,93 @@
+package wire
+
+// ProtocolVersion is raised when a message changes its meaning or shape.
+//
+//	1  first version
+const ProtocolVersion = 1
+
+// Kind is the first element of every message. The table is ordered like the conversation. Shapes are given as Python
+// would write them; "stream" numbers one request on one worker and is used again after its last message.
+type Kind uint8
+
+// The handshake: one message a packet, before anything else.
+const (
+	// KindHello (1, {"protocol", "package", "language", "pid"}): the worker speaks first; the codec of this packet is
+	// the codec of the connection.
+	KindHello Kind = 1
+	// KindWelcome (2, {"protocol", "package", "settings": {...}}): what to import and how to run it.
+	KindWelcome Kind = 2
+	// KindUp (3, {"interface", "loop", "concurrency", "interpreter", "application", "notes"}): the application is
+	// imported and its lifespan has started; requests may come.
+	KindUp Kind = 3
+	// KindFailed (4, {"kind", "message", "hint", "traceback"}): it cannot be; the worker ends.
+	KindFailed Kind = 4
+)
+
+// From the server to the worker.
+const (
+	// KindRequest (16, stream, scope, body, more): scope is a WSGI environ or an ASGI scope without the entries that
+	// equal the welcome's defaults. more is 0 (body is whole), 1 (pieces follow, the worker's window is open) or 2
+	// (pieces follow once the worker asks with KindRead: the client waits for 100-continue).
+	KindRequest Kind = 16
+	// KindBody (17, stream, data, more): a piece of the request's body.
+	KindBody Kind = 17
+	// KindCredit (18, stream, n): the worker may send n more bytes of this answer's body.
+	KindCredit Kind = 18
+	// KindDisconnect (19, stream): the client has gone; what is sent from now on is dropped.
+	KindDisconnect Kind = 19
+	// KindCancel (20, stream): give the request up; skip it if it has not begun.
+	KindCancel Kind = 20
+	// KindStop (21, 0): no request will follow; end the lifespan and the process when the last one has ended.
+	KindStop Kind = 21
+	// KindStacks (22, token, [stream, ...]): control connection only; answered with KindTrace.
+	KindStacks Kind = 22
+)
+
+// From the worker to the server.
+const (
+	// KindAnswer (32, stream, status, headers, body): a whole answer, and the application has returned. status is an
+	// int or a WSGI status line, headers pairs of str or of bytes.
+	KindAnswer Kind = 32
+	// KindAnswerOpen (33, stream, status, headers, body): a whole answer, but the application still runs (a close
+	// method, a background task): KindDone follows.
+	KindAnswerOpen Kind = 33
+	// KindStart (34, stream, status, headers, body): an answer begins with its first piece of body.
+	KindStart Kind = 34
+	// KindData (35, stream, data): the next piece.
+	KindData Kind = 35
+	// KindEnd (36, stream): the body is complete; KindDone follows when the application has returned.
+	KindEnd Kind = 36
+	// KindDone (37, stream): the application has returned; the stream's number is free.
+	KindDone Kind = 37
+	// KindError (38, stream, message): the application failed and has returned: 500, or an aborted connection when
+	// the answer had begun.
+	KindError Kind = 38
+	// KindRead (39, stream, n): n more bytes of the request's body may be sent.
+	KindRead Kind = 39
+	// KindHint (40, stream, headers): 103 Early Hints.
+	KindHint Kind = 40
+	// KindFile (41, stream, status, headers, path): the body is this file (ASGI http.response.pathsend); KindDone
+	// follows.
+	KindFile Kind = 41
+	// KindAlive (42, 0): the worker's loop has turned and taken what was sent; only sent when nothing else is.
+	KindAlive Kind = 42
+	// KindTrace (43, token, text): control connection only.
+	KindTrace Kind = 43
+)
+
+// Values of more in KindRequest.
+const (
+	BodyWhole   = 0
+	BodyFollows = 1
+	BodyOnRead  = 2
+)
+
+// Window is how many bytes of a request's body may be under way to a worker before it has asked for more with KindRead.
+const Window = 256 << 10
+
+// MaxPiece bounds the data of one KindBody or KindData message, so that no stream holds up the others for long.
+const MaxPiece = 64 << 10
+
+// MaxPacket bounds a packet from a worker: a batch of answers with their first pieces. A worker that announces more
+// is not one of ours.
+const MaxPacket = 64 << 20

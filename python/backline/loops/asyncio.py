@@ -37,8 +37,7 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport  # type: ignore[assignment]  # uvloop's does not inherit from asyncio.Transport
 
     def data_received(self, data: bytes) -> None:
         for message in self._decoder.feed(data):
@@ -58,7 +57,11 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        os._exit(1)  # the server has gone, and nobody will ever ask for anything again
+        if not self.stopped.done():
+            os._exit(1)  # the server has gone, and nobody will ever ask for anything again
+
+    def close(self) -> None:
+        self._transport.close()
 
     # asgi.Link
 
@@ -134,8 +137,7 @@ async def _serve(
             await asyncio.wait_for(lifespan.shutdown(), LIFESPAN_STOP)
         except asyncio.TimeoutError:
             sys.stderr.write(f"the application's lifespan did not shut down within {LIFESPAN_STOP:g} s\n")
-    os_exit = connection._transport
-    os_exit.abort()
+    connection.close()
 
 
 def run(

@@ -1,0 +1,199 @@
+"""Calls start_response rightly and wrongly."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import weakref
+from collections.abc import Iterable
+from typing import Any
+from wsgiref.validate import validator
+
+from wsgi_routes import Environ, Routes, argument, text
+
+routes = Routes()
+
+HOP_BY_HOP = ("Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailers", "Transfer-Encoding", "Upgrade")
+PLAIN = [("Content-Type", "text/plain")]
+
+# What may not be given to start_response, and the error that has to come out of it.
+WRONG: dict[str, tuple[Any, Any, type[Exception]]] = {
+    "status-bytes": (b"200 OK", PLAIN, TypeError),
+    "status-number": (200, PLAIN, TypeError),
+    "status-word": ("OK", PLAIN, ValueError),
+    "status-newline": ("200 OK\r\nX-Injected: 1", PLAIN, ValueError),
+    "status-lf": ("200 OK\n", PLAIN, ValueError),
+    "status-short": ("20 OK", PLAIN, ValueError),
+    "headers-tuple": ("200 OK", tuple(PLAIN), TypeError),
+    "headers-dict": ("200 OK", {"Content-Type": "text/plain"}, TypeError),
+    "header-list": ("200 OK", [["Content-Type", "text/plain"]], TypeError),
+    "header-three": ("200 OK", [("A", "b", "c")], TypeError),
+    "header-bytes": ("200 OK", [(b"A", b"b")], TypeError),
+    "header-number": ("200 OK", [("Content-Length", 5)], TypeError),
+    "name-newline": ("200 OK", [("X\r\nY", "1")], ValueError),
+    "name-space": ("200 OK", [("X Y", "1")], ValueError),
+    "name-colon": ("200 OK", [("X:", "1")], ValueError),
+    "name-empty": ("200 OK", [("", "1")], ValueError),
+    "name-unicode": ("200 OK", [("X-é", "1")], ValueError),
+    "value-crlf": ("200 OK", [("X", "1\r\nSet-Cookie: a=b")], ValueError),
+    "value-lf": ("200 OK", [("X", "1\n")], ValueError),
+    "value-cr": ("200 OK", [("X", "1\r2")], ValueError),
+    "value-nul": ("200 OK", [("X", "1\x00")], ValueError),
+    "value-unicode": ("200 OK", [("X", "€")], ValueError),
+    **{name.lower(): ("200 OK", [(name, "x")], ValueError) for name in HOP_BY_HOP},
+}
+
+
+@routes.at("/good")
+def good(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    write = start_response("201 Made Here", [("Content-Type", "text/plain"), ("X-One", "1"), ("X-One", "2"), ("x-low", "a\tb")])
+    assert callable(write)
+    return [b"good"]
+
+
+@routes.at("/wrong")
+def wrong(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    """The error must come out of the call itself, where the application can be blamed; then it may start over."""
+    status, headers, expected = WRONG[argument(environ, "what")]
+    try:
+        start_response(status, headers)
+    except expected as error:
+        text(start_response)
+        return [f"{type(error).__name__}: {error}".encode()]
+    text(start_response, "500 Internal Server Error")
+    return [b"accepted"]
+
+
+@routes.at("/raised")
+def raised(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    status, headers, _ = WRONG[argument(environ, "what")]
+    start_response(status, headers)
+    return [b"accepted"]
+
+
+@routes.at("/keywords")
+def keywords(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    try:
+        start_response(status="200 OK", response_headers=PLAIN)
+    except TypeError:
+        text(start_response)
+        return [b"positional only"]
+    return [b"accepted"]
+
+
+@routes.at("/twice")
+def twice(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    text(start_response)
+    try:
+        text(start_response)
+    except AssertionError as error:
+        return [f"AssertionError: {error}".encode()]
+    return [b"accepted"]
+
+
+@routes.at("/replaced")
+def replaced(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    text(start_response, "200 OK", ("X-First", "1"))
+    try:
+        raise KeyError("late")
+    except KeyError:
+        start_response("503 Sorry", [("Content-Type", "text/plain")], sys.exc_info())
+    return [b"instead"]
+
+
+@routes.at("/reraised")
+def reraised(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    text(start_response)
+    yield b"part"
+    try:
+        raise KeyError("too late")
+    except KeyError:
+        start_response("503 Sorry", [("Content-Type", "text/plain")], sys.exc_info())
+    yield b"never"
+
+
+class Mark(Exception):
+    """An exception whose life can be watched."""
+
+
+@routes.at("/reference")
+def reference(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    """start_response must not keep exc_info: its traceback would keep every frame alive."""
+    text(start_response)
+
+    def fail() -> weakref.ref[Mark]:
+        try:
+            raise Mark
+        except Mark as mark:
+            start_response("503 Sorry", PLAIN, sys.exc_info())
+            return weakref.ref(mark)
+
+    kept = fail()
+    gc.collect()
+    return [b"dropped" if kept() is None else b"kept"]
+
+
+@routes.at("/none")
+def none(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    return [b"without start_response"]
+
+
+@routes.at("/generator")
+def generator(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    """start_response is called when the first piece is asked for."""
+    text(start_response, "202 Accepted")
+    yield b""
+    yield b"lazily"
+
+
+@routes.at("/changed")
+def changed(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    """The list that was given may change afterwards without effect."""
+    headers = [("Content-Type", "text/plain"), ("X-Kept", "1")]
+    start_response("200 OK", headers)
+    headers.clear()
+    headers.append(("X-Injected", "1\r\n"))
+    return [b"copied"]
+
+
+@routes.at("/fails")
+def fails(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    text(start_response)
+    raise RuntimeError("the application has a bug")
+
+
+@routes.at("/fails-late")
+def fails_late(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    text(start_response)
+    yield b"some of it"
+    raise RuntimeError("the application has a late bug")
+
+
+@routes.at("/fails-first")
+def fails_first(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    text(start_response)
+    yield b""
+    raise RuntimeError("the application has a bug at its first step")
+
+
+@routes.at("/exits")
+def exits(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    """SystemExit in a view must not take the worker down with it."""
+    sys.exit(7)
+
+
+@routes.at("/took")
+def took(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    """gunicorn's sign for "the socket is mine now"."""
+    raise StopIteration
+
+
+def arguments(*args: Any, **kwargs: Any) -> Iterable[bytes]:
+    """Exactly two, positional; the names are nobody's business."""
+    environ, start_response = args
+    text(start_response)
+    return [f"{len(args)} {len(kwargs)}".encode()]
+
+
+app = validator(routes)
+raw = routes

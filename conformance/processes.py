@@ -1,0 +1,31 @@
+"""What the kernel knows of processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+from harness import Server, eventually
+
+
+def children(server: Server) -> list[int]:
+    """The processes that the server has started and that have not been reaped."""
+    found: list[int] = []
+    for task in Path(f"/proc/{server.process.pid}/task").iterdir():
+        found += [int(pid) for pid in (task / "children").read_text().split()]
+    return sorted(found)
+
+
+def resident(pid: int) -> int:
+    """Resident memory in bytes."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found.group(1)) * 1024
+
+
+def kill(pid: int) -> None:
+    """kill -9, and wait until nothing is left of it."""
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), f"the end of process {pid}")

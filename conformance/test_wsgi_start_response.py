@@ -1,0 +1,143 @@
+"""start_response and write, used rightly and wrongly, and errors of the application (PEP 3333)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from apps.wsgi_start import HOP_BY_HOP, WRONG
+from harness import Server
+
+
+@pytest.fixture(params=["8", "1"], ids=["threads8", "threads1"])
+def server(request: pytest.FixtureRequest, shared: Callable[..., Server]) -> Server:
+    return shared("wsgi_start:app", "--workers", "1", "--threads", request.param)
+
+
+@pytest.fixture(params=["8", "1"], ids=["threads8", "threads1"])
+def raw(request: pytest.FixtureRequest, shared: Callable[..., Server]) -> Server:
+    """Without wsgiref's validator, which would find the mistakes before the server does."""
+    return shared("wsgi_start:raw", "--workers", "1", "--threads", request.param)
+
+
+@pytest.mark.parametrize("threads", ["8", "1"])
+def test_g15_exactly_two_positional_arguments(serve: Callable[..., Server], threads: str) -> None:
+    assert serve("wsgi_start:arguments", "-k", "threads", "--threads", threads).get("/").text == "2 0"
+
+
+def test_g16_status_and_headers_as_given(server: Server) -> None:
+    answer = server.get("/good")
+    assert (answer.status, answer.reason, answer.text) == (201, "Made Here", "good")
+    assert answer.all("x-one") == ["1", "2"]
+    assert ("x-low", "a\tb") in answer.headers
+
+
+def test_g16_arguments_are_positional(raw: Server) -> None:
+    assert raw.get("/keywords").text == "positional only"
+
+
+def test_g16_the_headers_list_is_copied(server: Server) -> None:
+    answer = server.get("/changed")
+    assert (answer.header("x-kept"), answer.header("x-injected")) == ("1", None)
+
+
+TYPES = [what for what, (*_, error) in WRONG.items() if error is TypeError]
+
+
+@pytest.mark.parametrize("what", TYPES)
+def test_g16_wrong_types_are_type_errors(raw: Server, what: str) -> None:
+    assert raw.get(f"/wrong?what={what}").text.startswith("TypeError: start_response: expected ")
+    assert raw.get(f"/raised?what={what}").status == 500
+
+
+def test_g17_second_call_without_exc_info(raw: Server) -> None:
+    answer = raw.get("/twice")
+    assert answer.text.startswith("AssertionError: start_response was called a second time")
+
+
+def test_g18_exc_info_before_the_answer_replaces_it(server: Server) -> None:
+    answer = server.get("/replaced")
+    assert (answer.status, answer.reason, answer.text) == (503, "Sorry", "instead")
+    assert answer.header("x-first") is None
+
+
+def test_g18_exc_info_after_the_answer_is_raised_again(server: Server) -> None:
+    at = len(server.lines)
+    answer = server.get("/reraised")
+    assert (answer.status, answer.body, answer.complete) == (200, b"part", False)
+    server.wait_for("KeyError: 'too late'", after=at)
+
+
+def test_g18_no_reference_to_exc_info_is_kept(raw: Server) -> None:
+    assert raw.get("/reference").text == "dropped"
+
+
+VALUES = [what for what, (*_, error) in WRONG.items() if error is ValueError and what not in map(str.lower, HOP_BY_HOP)]
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_g21_what_would_split_the_answer_is_a_value_error(raw: Server, what: str) -> None:
+    with raw.connect() as client:
+        answer = client.request("GET", f"/wrong?what={what}")
+        assert answer.text.startswith("ValueError: start_response: ")
+        assert answer.header("set-cookie") is None
+        assert client.request("GET", f"/raised?what={what}").status == 500
+        assert client.request("GET", "/good").status == 201
+
+
+@pytest.mark.parametrize("what", HOP_BY_HOP)
+def test_g22_hop_by_hop_fields_are_refused(raw: Server, what: str) -> None:
+    assert raw.get(f"/wrong?what={what.lower()}").text.startswith(f"ValueError: start_response: {what} belongs")
+
+
+@pytest.mark.parametrize("path", ["/fails", "/fails-first", "/none"])
+def test_g29_error_before_the_answer_is_500(server: Server, path: str) -> None:
+    at = len(server.lines)
+    with server.connect() as client:
+        answer = client.request("GET", path)
+        assert (answer.status, answer.complete) == (500, True)
+        assert answer.header("content-type") == "text/plain; charset=utf-8"
+        assert b"Traceback" not in answer.body
+        assert b"bug" not in answer.body
+        server.wait_for(f"error while answering GET {path}", after=at)
+        server.wait_for("RuntimeError: the application has a bug|AssertionError", after=at)
+        assert client.request("GET", "/good").status == 201  # the connection stays
+
+
+def test_g29_the_traceback_shows_the_application_only(raw: Server) -> None:
+    at = len(raw.lines)
+    assert raw.get("/fails").status == 500
+    raw.wait_for("RuntimeError: the application has a bug", after=at)
+    logged = "\n".join(raw.lines[at:])
+    assert "wsgi_start.py" in logged
+    assert "backline/wsgi.py" not in logged
+
+
+def test_g29_error_within_the_answer_cuts_it(server: Server) -> None:
+    at = len(server.lines)
+    with server.connect() as client:
+        answer = client.request("GET", "/fails-late")
+        assert (answer.status, answer.body, answer.complete) == (200, b"some of it", False)
+        assert client.at_end()
+    server.wait_for("RuntimeError: the application has a late bug", after=at)
+
+
+def test_g29_system_exit_ends_the_request_not_the_worker(server: Server) -> None:
+    assert server.get("/exits").status == 500
+    assert server.get("/good").status == 201
+    assert server.count("worker .* (ended|died|crashed)") == 0
+
+
+def test_g31_start_response_may_come_with_the_first_piece(server: Server) -> None:
+    answer = server.get("/generator")
+    assert (answer.status, answer.text) == (202, "lazily")
+
+
+def test_g34_stop_iteration_means_that_no_answer_comes(raw: Server) -> None:
+    """gunicorn's sign of an application that has taken the socket: nothing is sent, nothing is logged as an error."""
+    at = len(raw.lines)
+    with raw.connect() as client:
+        client.send_request("GET", "/took")
+        assert client.at_end()
+    assert raw.get("/good").status == 201
+    assert "Traceback" not in "\n".join(raw.lines[at:])

@@ -6,7 +6,10 @@ Reading order: Runner.scope and Exchange.run are one request, then receive, then
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator
+from types import coroutine
 from typing import Any, Final, Protocol
 
 from . import wire
@@ -21,6 +24,9 @@ class Link(Protocol):
 
     def emit(self, message: wire.Outgoing) -> None:
         """Queue a message; it leaves when the loop has turned."""
+
+    def forget(self, stream: int) -> None:
+        """The exchange has ended; its stream's number may come again."""
 
     def future(self) -> Any:
         """An empty future of the running loop."""
@@ -52,26 +58,27 @@ class Runner:
         _, stream, scope, body, more = message
         scope = self.base | scope
         scope["asgi"] = self.asgi.copy()
-        scope["extensions"] = {"http.response.pathsend": {}, "http.response.early_hint": {}}
+        scope["extensions"] = _EXTENSIONS.copy()
         if self.state is not None:
             scope["state"] = self.state.copy()
         return Exchange(self, stream, scope, body, more)
 
 
+_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"http.response.pathsend": {}, "http.response.early_hint": {}}
+
 # How far an answer has come.
 _NOTHING: Final = 0
 _STARTED: Final = 1  # the application has given status and headers, which wait for the first piece of body
 _FLOWING: Final = 2  # they have left
-_ENDED: Final = 3
-
-_NO_BODY: Final = {"type": "http.request", "body": b"", "more_body": False}
+_CLOSING: Final = 3  # the last piece has been accepted, and waits with others for the client
+_ENDED: Final = 4
 
 
 class Exchange:
     """One request and its answer."""
 
-    __slots__ = ("_body", "_credited", "_gone", "_headers", "_message", "_more", "_phase", "_runner", "_scope", "_sent",
-                 "_status", "_taken", "_turn", "_waiters", "stream", "task")  # fmt: skip
+    __slots__ = ("_backlog", "_body", "_credited", "_gone", "_headers", "_message", "_more", "_phase", "_runner",
+                 "_scope", "_sent", "_status", "_taken", "_turn", "_waiters", "stream", "task")  # fmt: skip
 
     def __init__(self, runner: Runner, stream: int, scope: dict[str, Any], body: bytes, more: int) -> None:
         self.stream = stream
@@ -86,6 +93,7 @@ class Exchange:
         self._headers: Any = ()
         self._message: list[Any] | None = None  # the whole answer, if it was one message
         self._turn = 0
+        self._backlog: deque[bytes | memoryview] = deque()  # accepted from the application, not yet covered by credit
         self._sent = 0
         self._credited = runner.window
         self._gone = False
@@ -103,23 +111,25 @@ class Exchange:
         except ClientDisconnected:
             self._end("the client has gone")
         except BaseException as error:
-            if not (self._gone and isinstance(error, OSError)) and not _is_cancelled(error):
+            # SystemExit stays here too: sys.exit() in one request must not end the others of this worker.
+            if not (self._gone and _comes_of_going(error)):
                 report(error, f"answering {self._scope['method']} {self._scope['path']}")
             self._end(type(error).__name__)
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                raise
         else:
             message = self._message
             if message is not None and self._turn == runner.link.turn:
                 message[0] = wire.ANSWER  # it has not left yet, so it can be the last of its stream
             else:
+                while self._phase == _CLOSING and not self._gone:
+                    await self._wait()  # a send() that was cancelled has left the end of the answer behind
                 if self._phase != _ENDED and not self._gone:
                     self._complain()
                 self._end("no answer")
+        runner.link.forget(self.stream)
 
     def _complain(self) -> None:
         what = "without a response" if self._phase != _FLOWING else "before its response was complete"
-        error = RuntimeError(f"ASGI: the application returned {what}; expected http.response.start and a body that ends")
+        error = RuntimeError(f"ASGI: the application returned {what}; expected http.response.start and a last body")
         report(error, f"answering {self._scope['method']} {self._scope['path']}")
 
     def _end(self, why: str) -> None:
@@ -134,16 +144,14 @@ class Exchange:
 
     async def receive(self) -> dict[str, Any]:
         """ASGI www 2.3.1: the body in pieces as it comes, then http.disconnect, once there is one."""
-        if self._more == wire.BODY_ON_READ:
+        if self._more == wire.BODY_ON_READ and self._phase != _ENDED:
             self._more = wire.BODY_FOLLOWS
             self._runner.link.emit((wire.READ, self.stream, wire.WINDOW))
-        while self._body is not None:
+        while self._phase != _ENDED:
             if self._body:
                 return self._piece()
             if self._gone:
-                return {"type": "http.disconnect"}
-            await self._wait()
-        while not self._gone and self._phase != _ENDED:
+                break
             await self._wait()
         return {"type": "http.disconnect"}
 
@@ -168,7 +176,11 @@ class Exchange:
         if self._gone:
             raise ClientDisconnected("the client has gone")
         if kind == "http.response.body":
-            await self._send_body(message.get("body", b""), message.get("more_body", False))
+            body, more = message.get("body", b""), message.get("more_body", False)
+            if self._phase == _STARTED and not more and type(body) is bytes and len(body) <= wire.MAX_PIECE:
+                self._answer(body)
+            else:
+                await self._send_body(body, more)
         elif kind == "http.response.start":
             self._start(message)
         elif kind == "http.response.early_hint":
@@ -178,8 +190,18 @@ class Exchange:
         else:
             raise RuntimeError(f"ASGI: {kind!r} is not a message of an HTTP response")
 
+    def _answer(self, body: bytes) -> None:
+        """The whole answer in one message, which is what nearly all of them are."""
+        link = self._runner.link
+        self._phase = _ENDED
+        self._message = [wire.ANSWER_OPEN, self.stream, self._status, self._headers, body]
+        self._turn = link.turn
+        link.emit(self._message)
+        if self._waiters:
+            self._wake()
+
     def _start(self, message: Any) -> None:
-        if self._phase == _ENDED:
+        if self._phase >= _CLOSING:
             return
         if self._phase != _NOTHING:
             raise RuntimeError("ASGI: http.response.start was sent twice; expected http.response.body")
@@ -190,16 +212,13 @@ class Exchange:
             raise ValueError(f"ASGI: expected a status between 100 and 999, got {status}")
         headers = message.get("headers", ())
         known = self._runner.known
-        try:
-            if type(headers) is not list or not known.fields.issuperset(headers):
-                headers = check_asgi(headers, known)
-        except TypeError:  # pairs that are lists cannot be in a set
+        if type(headers) is not list or not known.holds(headers):
             headers = check_asgi(headers, known)
         self._status, self._headers = int(status), headers
         self._phase = _STARTED
 
     async def _send_body(self, body: Any, more: bool) -> None:
-        if self._phase == _ENDED:
+        if self._phase >= _CLOSING:
             return
         if self._phase == _NOTHING:
             raise RuntimeError("ASGI: http.response.body was sent before http.response.start")
@@ -207,39 +226,42 @@ class Exchange:
             if not isinstance(body, (bytes, bytearray, memoryview)):
                 raise TypeError(f"ASGI: expected body as bytes, got {type(body).__name__}")
             body = bytes(body)
-        if not more and self._phase == _STARTED and len(body) <= wire.MAX_PIECE:
-            link = self._runner.link
-            self._phase = _ENDED
-            self._message = [wire.ANSWER_OPEN, self.stream, self._status, self._headers, body]
-            self._turn = link.turn
-            link.emit(self._message)
-            if self._waiters:
-                self._wake()
-            return
-        await self._send_pieces(body, more)
+        # The message is accepted whole before anything waits: messages of several tasks do not mix, and cancelling a
+        # send() that waits loses nothing.
+        at = 0
+        if self._phase == _STARTED:
+            at = wire.MAX_PIECE
+            self._runner.link.emit((wire.START, self.stream, self._status, self._headers, body[:at]))
+            self._sent += min(len(body), at)
+        if len(body) - at <= wire.MAX_PIECE:
+            if at < len(body):
+                self._backlog.append(body[at:])
+        else:
+            view = memoryview(body)  # cutting a large body up must not copy it
+            self._backlog.extend(view[n : n + wire.MAX_PIECE] for n in range(at, len(body), wire.MAX_PIECE))
+        self._phase = _FLOWING if more else _CLOSING
+        self._pump()
+        if more:
+            # ASGI wants the data with the client's kernel when send() returns: an application may compute for a while
+            # before it waits the next time. The loop writes when it turns.
+            await _turn()
+        await self._room(more)
 
-    async def _send_pieces(self, body: bytes, more: bool) -> None:
+    def _pump(self) -> None:
+        """Send what the credit covers."""
         emit = self._runner.link.emit
-        if self._phase == _STARTED and (body or not more):
-            # Not before the first piece of body (ASGI www 2.3.2), an empty one that is not the last included.
-            self._phase = _FLOWING
-            first, body = body[: wire.MAX_PIECE], body[wire.MAX_PIECE :]
-            emit((wire.START, self.stream, self._status, self._headers, first))
-            self._sent += len(first)
-        for at in range(0, len(body), wire.MAX_PIECE):
-            await self._room()
-            piece = body[at : at + wire.MAX_PIECE]
+        while self._backlog and self._sent < self._credited:
+            piece = self._backlog.popleft()
             self._sent += len(piece)
             emit((wire.DATA, self.stream, piece))
-        await self._room()
-        if not more and self._phase == _FLOWING:
+        if self._phase == _CLOSING and not self._backlog:
             self._phase = _ENDED
             emit((wire.END, self.stream))
             self._wake()
 
-    async def _room(self) -> None:
+    async def _room(self, more: bool) -> None:
         """Wait while the client has too much to read."""
-        while self._sent >= self._credited and not self._gone:
+        while (self._backlog or (more and self._sent >= self._credited)) and not self._gone:
             await self._wait()
         if self._gone:
             raise ClientDisconnected("the client has gone")
@@ -250,13 +272,15 @@ class Exchange:
             self._runner.link.emit((wire.HINT, self.stream, links))
 
     def _pathsend(self, message: Any) -> None:
-        if self._phase == _ENDED:
+        if self._phase >= _CLOSING:
             return
         if self._phase != _STARTED:
             raise RuntimeError("ASGI: http.response.pathsend must follow http.response.start, with no body in between")
         path = message["path"]
         if not isinstance(path, str):
             raise TypeError(f"ASGI: expected path as a str, got {path!r}")
+        if not os.path.isabs(path):  # the server opens it, and need not be in the worker's folder
+            raise ValueError(f"ASGI: expected path as an absolute path, got {path!r}; pass os.path.abspath(path)")
         self._phase = _ENDED
         self._runner.link.emit((wire.FILE, self.stream, self._status, self._headers, path))
         self._wake()
@@ -268,6 +292,7 @@ class Exchange:
         kind = message[0]
         if kind == wire.CREDIT:
             self._credited += message[2]
+            self._pump()
         elif kind == wire.BODY:
             if self._body is not None:
                 self._body.append(message[2])
@@ -279,11 +304,13 @@ class Exchange:
                 self.task.cancel()
         self._wake()
 
-    # Several tasks may wait in receive() and send() at once, each on a future of its own, so that cancelling one of them
-    # takes nothing from the others.
+    # Several tasks may wait in receive() and send() at once, each on a future of its own, so that cancelling one of
+    # them takes nothing from the others.
 
     def _wait(self) -> Awaitable[None]:
         future = self._runner.link.future()
+        # Without those that were cancelled: an application may poll receive() with a timeout for hours.
+        self._waiters = [waiter for waiter in self._waiters if not waiter.done()]
         self._waiters.append(future)
         return future  # type: ignore[no-any-return]
 
@@ -294,5 +321,20 @@ class Exchange:
                 future.set_result(None)
 
 
-def _is_cancelled(error: BaseException) -> bool:
-    return type(error).__name__ == "CancelledError"
+@coroutine
+def _turn() -> Generator[None, None, None]:
+    """Let the loop turn once. What asyncio.sleep(0) does, without importing asyncio."""
+    yield
+
+
+def _comes_of_going(error: BaseException) -> bool:
+    """Whether an error that left the application only says that the client has gone: our own, the cancellation, or what
+    a framework made of them (Starlette raises a ClientDisconnect of its own, anyio an ExceptionGroup)."""
+    if isinstance(error, OSError) or type(error).__name__ == "CancelledError":
+        return True
+    parts = getattr(error, "exceptions", None)
+    if isinstance(parts, tuple) and parts:
+        return all(_comes_of_going(part) for part in parts)
+    cause = error.__cause__ or error.__context__
+    # Not of built-in errors: a TypeError while an OSError is handled is the application's mistake.
+    return cause is not None and type(error).__module__ != "builtins" and _comes_of_going(cause)

@@ -87,9 +87,8 @@ class Decoder:
         return messages
 
 
-def encode(messages: Iterable[Outgoing]) -> bytes:
+def encode(batch: list[Outgoing]) -> bytes:
     """One packet. Values that only look like str or bytes (subclasses, which marshal refuses) are made plain."""
-    batch = list(messages)
     try:
         payload = marshal.dumps(batch, _FORMAT)
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import signal
@@ -34,6 +35,8 @@ def main() -> None:
         _fail(conn, failure.kind, failure.message, failure.hint, failure.traceback)
 
     def announce(how: dict[str, Any]) -> None:
+        # What has been imported stays for good: the garbage collector need not look through it again and again.
+        gc.freeze()
         conn.sendall(wire.encode([(wire.UP, {**_up(loaded), **how})]))
 
     try:

@@ -15,7 +15,8 @@ from ..control import Control
 from ..lifespan import Lifespan
 from ..slots import Slots, around
 
-LIFESPAN_STOP = 10.0  # seconds for an application to shut down
+LIFESPAN_STOP = 8.0  # seconds for an application to shut down; then the server sends SIGTERM, after 10 s
+PACKET = 256  # messages: with pieces of 64 KiB and headers of 128 KiB they stay below the server's 64 MiB (wire.MaxPacket)
 
 
 class Connection(asyncio.Protocol):
@@ -71,10 +72,16 @@ class Connection(asyncio.Protocol):
             self._scheduled = True
             self._loop.call_soon(self._flush)
 
+    def forget(self, stream: int) -> None:
+        self.exchanges.pop(stream, None)
+
     def _flush(self) -> None:
         self._scheduled = False
         self.turn += 1
         out, self._out = self._out, []
+        while len(out) > PACKET:
+            self._transport.write(wire.encode(out[:PACKET]))
+            del out[:PACKET]
         self._transport.write(wire.encode(out or [(wire.ALIVE, 0)]))
 
     # Tasks.
@@ -83,15 +90,7 @@ class Connection(asyncio.Protocol):
         # A task of its own for every request, so that current_task(), timeouts and task groups work in the application
         # from its first line. With eager_start an application that never waits costs no turn of the loop.
         task: asyncio.Task[None] = asyncio.Task(exchange.run(), loop=self._loop, **self._eager)
-        if task.done():
-            self.exchanges.pop(exchange.stream, None)
-        else:
-            exchange.task = task
-            task.add_done_callback(lambda _: self._ended(exchange))
-
-    def _ended(self, exchange: Exchange) -> None:
-        if self.exchanges.get(exchange.stream) is exchange:
-            del self.exchanges[exchange.stream]
+        exchange.task = task
 
     def _stop(self) -> None:
         if not self.stopped.done():

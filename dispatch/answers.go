@@ -46,6 +46,7 @@ func (w *WorkerConn) deliver(messages *wire.Messages, m *wire.Message, payload [
 		return err
 	}
 	ended := 0
+	w.dispatcher.setClock(time.Now())
 	for {
 		more, err := messages.Next(m)
 		if err != nil {
@@ -73,9 +74,9 @@ func isLast(kind wire.Kind) bool {
 // hear notes a sign of life and how fast the worker works.
 func (w *WorkerConn) hear(ended int) {
 	d := w.dispatcher
-	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	now := d.now
 	if ended > 0 {
 		since := w.heard
 		if since.Before(w.busySince) {
@@ -161,7 +162,7 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 	before := ex.state
 	if before != stateEnded {
 		ex.state = next(before, m)
-		ex.clock = time.Now()
+		ex.clock = d.now
 		if ex.state == stateAnswered {
 			ex.unread += len(m.Data)
 		}

@@ -39,8 +39,16 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) watch() {
 	if !d.ticking {
 		d.ticking = true
+		d.now = time.Now()
 		d.tick <- struct{}{}
 	}
+}
+
+// setClock moves the dispatcher's clock.
+func (d *Dispatcher) setClock(now time.Time) {
+	d.mu.Lock()
+	d.now = now
+	d.mu.Unlock()
 }
 
 func (d *Dispatcher) watchWhileBusy(ctx context.Context) error {
@@ -77,6 +85,7 @@ type verdict struct {
 // look goes through everything that waits.
 func (d *Dispatcher) look(now time.Time) {
 	d.mu.Lock()
+	d.now = now
 	verdicts := d.lookAtQueue(now, nil)
 	for _, w := range d.live {
 		w.suspect = !w.unheard.IsZero() && now.Sub(w.unheard) > suspicious

@@ -60,23 +60,23 @@ type WorkerConn struct {
 }
 
 // assign puts ex into the worker's next packet. The caller holds the lock.
-func (w *WorkerConn) assign(ex *Exchange, now time.Time) {
+func (w *WorkerConn) assign(ex *Exchange) {
 	d := w.dispatcher
 	ex.encode(w.codec, w.wsgi, &d.options.Defaults)
+	d.watch()
 	if ex.state == stateQueued {
-		ex.Queued += now.Sub(ex.enqueued)
+		ex.Queued += time.Since(ex.enqueued)
 	}
 	if w.inflight == 0 {
-		w.busySince = now
+		w.busySince = time.Now()
 	}
 	w.order++
 	ex.worker, ex.WorkerName, ex.WorkerPID = w, w.Name, w.PID
-	ex.state, ex.clock = stateSent, now
+	ex.state, ex.clock = stateSent, d.now
 	ex.packet, ex.order, ex.overdue = w.packet, w.order, w.inflight >= w.concurrency
 	ex.stream = w.open(ex)
 	w.pending.AddRequest(ex.encoded, ex.stream)
 	w.wake()
-	d.watch()
 	if w.rest > 0 {
 		if w.rest--; w.rest == 0 {
 			w.replace(RetireMaxRequests)

@@ -3,7 +3,6 @@ package edge
 import (
 	"sync"
 	"syscall"
-	"time"
 
 	"backline"
 	"backline/dispatch"
@@ -271,7 +270,7 @@ func (c *conn) dropExchange() {
 // startExchange makes room for the next request when its first bytes are here.
 func (c *conn) startExchange() {
 	c.ex = dispatch.NewExchange()
-	c.ex.Start = time.Now()
+	c.ex.Start = c.server.now()
 	c.phase = phaseHead
 }
 

@@ -159,6 +159,14 @@ func (s *Server) keepTime(ctx context.Context) {
 	}
 }
 
+// now is the time for a request's record: exact where it is recorded, else the server's clock, which costs nothing.
+func (s *Server) now() time.Time {
+	if s.options.Access != nil {
+		return time.Now()
+	}
+	return time.Unix(0, s.clock.Load())
+}
+
 // Connections is how many clients are connected.
 func (s *Server) Connections() int { return int(s.connected.Load()) }
 

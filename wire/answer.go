@@ -7,7 +7,7 @@ import (
 	"backline"
 )
 
-// maxFields bounds the header fields of one answer.
+// maxFields bounds the header fields of one answer; the worker package knows it too (headers.py).
 const maxFields = 1000
 
 // Message is one message from a worker. Its slices alias the packet, so they live until the Reader's next packet;
@@ -37,28 +37,31 @@ func (m *Messages) Open(payload []byte) error {
 	return m.cursor.err
 }
 
-// Next decodes the next message; false at the end of the packet.
+// Next decodes the next message; false at the end of the packet. An error sticks: what follows it cannot be told apart.
 func (m *Messages) Next(out *Message) (bool, error) {
 	c := &m.cursor
 	if m.left == 0 {
-		if c.off != len(c.buf) {
-			return false, fmt.Errorf("%d bytes after the last message of a packet", len(c.buf)-c.off)
+		if c.err == nil && c.off != len(c.buf) {
+			c.fail(fmt.Errorf("%d bytes after the last message of a packet", len(c.buf)-c.off))
 		}
-		return false, nil
+		return false, c.err
 	}
 	m.left--
 	n := c.sequence()
 	if n < 2 {
-		c.fail(fmt.Errorf("a message of %d elements; expected kind, stream, ...", n))
+		c.fail(fmt.Errorf("a message of %d elements; expected at least a kind and a stream", n))
 		return false, c.err
 	}
-	out.Kind, out.Stream = Kind(c.int()), uint32(c.int())
+	out.Kind, out.Stream = c.kind(), uint32(c.natural())
 	out.Status, out.Reason, out.Fields, out.Data, out.N, out.Bad = 0, nil, out.Fields[:0], nil, 0, nil
-	if want := shape(out.Kind); want != n {
-		c.fail(fmt.Errorf("a message of kind %d has %d elements, got %d (see docs/protocol.md)", out.Kind, want, n))
-		return false, c.err
+	switch want := shape(out.Kind); want {
+	case n:
+		out.read(c)
+	case 0:
+		c.fail(fmt.Errorf("a message of kind %d, which a worker does not send (see docs/protocol.md)", out.Kind))
+	default:
+		c.fail(fmt.Errorf("a message of kind %d with %d elements; expected %d (see docs/protocol.md)", out.Kind, n, want))
 	}
-	out.read(c)
 	return c.err == nil, c.err
 }
 
@@ -78,56 +81,93 @@ func shape(kind Kind) int {
 
 func (m *Message) read(c *cursor) {
 	switch m.Kind {
-	case KindAnswer, KindAnswerOpen, KindStart, KindFile:
+	case KindAnswer, KindAnswerOpen, KindStart:
+		m.readStatus(c)
+		m.readFields(c)
+		m.readPiece(c)
+	case KindFile:
 		m.readStatus(c)
 		m.readFields(c)
 		m.Data = c.bytes()
-	case KindData, KindError, KindTrace:
+	case KindData:
+		m.readPiece(c)
+	case KindError, KindTrace:
 		m.Data = c.bytes()
 	case KindRead:
-		m.N = c.int()
+		m.N = c.natural()
 	case KindHint:
 		m.readFields(c)
 	}
 }
 
+func (m *Message) readPiece(c *cursor) {
+	m.Data = c.bytes()
+	if len(m.Data) > MaxPiece {
+		c.fail(fmt.Errorf("a piece of %d bytes; at most %d are allowed", len(m.Data), MaxPiece))
+	}
+}
+
+// blame notes what is wrong with an answer whose form is right: the application's mistake. The first one counts.
+func (m *Message) blame(err error) {
+	if m.Bad == nil {
+		m.Bad = err
+	}
+}
+
 // readStatus takes an int, or a WSGI status line: three digits, a space, a reason (PEP 3333, "The start_response()
-// callable").
+// Callable").
 func (m *Message) readStatus(c *cursor) {
 	if c.isInt() {
 		m.Status = c.int()
 	} else {
-		line := c.latin1()
-		digits, reason, _ := bytes.Cut(line, space)
-		for _, d := range digits {
-			if d < '0' || d > '9' || m.Status > 999 {
-				m.Status = 0
-				break
-			}
-			m.Status = 10*m.Status + int(d-'0')
+		line, bad := c.latin1()
+		m.blame(bad)
+		digits, reason, _ := bytes.Cut(line, []byte{' '})
+		m.Status, m.Reason = threeDigits(digits), reason
+		if !validValue(reason) {
+			m.blame(fmt.Errorf("the reason %.80q has a control character", reason))
 		}
-		m.Reason = reason
 	}
 	if m.Status < 100 || m.Status > 999 {
-		m.Bad = fmt.Errorf("the status is %d; expected a number of three digits", m.Status)
+		m.blame(fmt.Errorf("the status is %d; expected a number of three digits", m.Status))
 	}
 }
 
-var space = []byte{' '}
+func threeDigits(b []byte) int {
+	n := 0
+	for _, d := range b {
+		if d < '0' || d > '9' || len(b) != 3 {
+			return 0
+		}
+		n = 10*n + int(d-'0')
+	}
+	return n
+}
 
 func (m *Message) readFields(c *cursor) {
 	n := c.sequence()
-	if n > maxFields {
-		c.fail(fmt.Errorf("an answer of %d header fields; at most %d are allowed", n, maxFields))
-		return
-	}
-	for range n {
-		if pair := c.sequence(); pair != 2 && c.err == nil {
+	for i := range n {
+		if pair := c.sequence(); pair != 2 {
 			c.fail(fmt.Errorf("a header field of %d elements; expected a name and a value", pair))
 		}
+		name, badName := c.latin1()
+		value, badValue := c.latin1()
 		if c.err != nil {
 			return
 		}
-		m.Fields = append(m.Fields, backline.Field{Name: c.latin1(), Value: c.latin1()})
+		field := backline.Field{Name: name, Value: value}
+		switch {
+		case badName != nil:
+			m.blame(badName)
+		case badValue != nil:
+			m.blame(badValue)
+		case !validField(field):
+			m.blame(fmt.Errorf("the header field %.80q: %.80q is not valid (RFC 9110 5.1, 5.5)", name, value))
+		case i < maxFields:
+			m.Fields = append(m.Fields, field)
+		}
+	}
+	if n > maxFields {
+		m.blame(fmt.Errorf("%d header fields; at most %d are allowed", n, maxFields))
 	}
 }

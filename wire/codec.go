@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "encoding/binary"
 
 // Codec is how values are written: agreed by the first byte of the worker's hello.
 type Codec uint8
@@ -168,79 +165,9 @@ func appendMsgpackString(dst []byte, n int) []byte {
 	}
 }
 
-// appendAny writes a value of the handshake: None, bool, int, float, str, lists and string-keyed dictionaries.
-func (c Codec) appendAny(dst []byte, v any) []byte {
-	switch v := v.(type) {
-	case bool:
-		return c.appendBool(dst, v)
-	case int:
-		return c.appendInt64(dst, int64(v))
-	case int64:
-		return c.appendInt64(dst, v)
-	case float64:
-		return c.appendFloat(dst, v)
-	case string:
-		return c.appendUTF8(dst, []byte(v))
-	case []byte:
-		return c.appendBytes(dst, v)
-	case []string:
-		dst = c.appendList(dst, len(v))
-		for _, s := range v {
-			dst = c.appendUTF8(dst, []byte(s))
-		}
-		return dst
-	case []any:
-		dst = c.appendList(dst, len(v))
-		for _, e := range v {
-			dst = c.appendAny(dst, e)
-		}
-		return dst
-	case map[string]any:
-		dst, at := c.beginMap(dst)
-		for _, key := range sortedKeys(v) {
-			dst = c.appendAny(c.appendUTF8(dst, []byte(key)), v[key])
-		}
-		return c.endMap(dst, at, len(v))
-	default:
-		return c.appendNone(dst)
-	}
-}
-
 func (c Codec) appendNone(dst []byte) []byte {
 	if c == Msgpack {
 		return append(dst, 0xc0)
 	}
 	return append(dst, 'N')
-}
-
-// appendInt64 writes any number. Marshal has no 64-bit integer that Python 3 still writes but 'l', digits of 15 bits.
-func (c Codec) appendInt64(dst []byte, n int64) []byte {
-	switch {
-	case c == Msgpack:
-		return binary.BigEndian.AppendUint64(append(dst, 0xd3), uint64(n))
-	case n >= math.MinInt32 && n <= math.MaxInt32:
-		return c.appendInt(dst, int(n))
-	}
-	magnitude, count := uint64(n), int32(0)
-	if n < 0 {
-		magnitude = -magnitude
-	}
-	at := len(dst) + 1
-	dst = append(dst, 'l', 0, 0, 0, 0)
-	for ; magnitude != 0; magnitude >>= 15 {
-		dst = binary.LittleEndian.AppendUint16(dst, uint16(magnitude&0x7fff))
-		count++
-	}
-	if n < 0 {
-		count = -count
-	}
-	binary.LittleEndian.PutUint32(dst[at:], uint32(count))
-	return dst
-}
-
-func (c Codec) appendFloat(dst []byte, f float64) []byte {
-	if c == Msgpack {
-		return binary.BigEndian.AppendUint64(append(dst, 0xcb), math.Float64bits(f))
-	}
-	return binary.LittleEndian.AppendUint64(append(dst, 'g'), math.Float64bits(f))
 }

@@ -5,22 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"unicode/utf8"
 )
 
 // errTruncated is what every read past the end of a packet gives.
 var errTruncated = errors.New("the message ends in the middle of a value")
 
-// maxDepth bounds nesting in the handshake's dictionaries.
-const maxDepth = 16
+// flagRef is what marshal adds to a type byte from version 3 on, where objects may refer to others. Following those
+// would mean to keep every object, so a worker writes version 2.
+const flagRef = 0x80
 
 // cursor reads values from a packet. Its first error sticks, so that a caller may read a whole message and ask once.
 type cursor struct {
-	codec Codec
-	buf   []byte
-	off   int
-	err   error
+	codec  Codec
+	buf    []byte
+	off    int
+	err    error
+	values int // read by any
 }
 
 // newCursor takes the codec from the first byte: a marshal list begins with '[', a msgpack array with 0x90-0x9f, 0xdc
@@ -41,6 +42,10 @@ func (c *cursor) fail(err error) {
 
 // unexpected says what was wanted and which type byte came.
 func (c *cursor) unexpected(want string, got byte) {
+	if c.off == 1 && (got == '['|flagRef || got == '('|flagRef || got == ')'|flagRef) {
+		c.fail(errors.New("marshal with references between objects; expected its version 2: marshal.dumps(messages, 2)"))
+		return
+	}
 	c.fail(fmt.Errorf("%s: expected %s, got type byte 0x%02x at offset %d", c.codec, want, got, c.off-1))
 }
 
@@ -71,7 +76,8 @@ func (c *cursor) take(n int) []byte {
 	return c.buf[c.off-n : c.off : c.off]
 }
 
-func (c *cursor) uint32() int {
+// size reads a length of four bytes. Marshal's is signed; callers refuse what is negative.
+func (c *cursor) size() int {
 	b := c.take(4)
 	if b == nil {
 		return 0
@@ -96,7 +102,7 @@ func (c *cursor) sequence() int {
 			n = int(binary.BigEndian.Uint16(b))
 		}
 	case c.codec == Msgpack && t == 0xdd, c.codec == Marshal && (t == '(' || t == '['):
-		n = c.uint32()
+		n = c.size()
 	case c.codec == Marshal && t == ')':
 		n = int(c.byte())
 	default:
@@ -115,7 +121,7 @@ func (c *cursor) isInt() bool {
 	if c.codec == Msgpack {
 		return t < 0x80 || t >= 0xe0 || t >= 0xcc && t <= 0xd3
 	}
-	return t == 'i'
+	return t == 'i' || t == 'l'
 }
 
 // int reads a number.
@@ -124,7 +130,7 @@ func (c *cursor) int() int {
 	if c.codec == Marshal {
 		switch t {
 		case 'i':
-			return c.uint32()
+			return c.size()
 		case 'l':
 			return c.bigInt()
 		}
@@ -143,7 +149,12 @@ func (c *cursor) int() int {
 	case t == 0xce || t == 0xd2:
 		return signed(bigEndian(c.take(4)), t == 0xd2, 32)
 	case t == 0xcf || t == 0xd3:
-		return int(bigEndian(c.take(8)))
+		n := bigEndian(c.take(8))
+		if t == 0xcf && n > math.MaxInt64 {
+			c.fail(errBigInt)
+			return 0
+		}
+		return int(n)
 	}
 	c.unexpected("an int", t)
 	return 0
@@ -163,27 +174,59 @@ func signed(n uint64, isSigned bool, bits int) int {
 	return int(n)
 }
 
-// bigInt reads marshal's 'l': a signed count of digits of 15 bits.
+// errBigInt is for numbers that no field of any message needs.
+var errBigInt = errors.New("an int that does not fit 64 bits")
+
+// bigInt reads marshal's 'l': a signed count of digits of 15 bits, the lowest first.
 func (c *cursor) bigInt() int {
-	count := c.uint32()
+	count := c.size()
 	negative := count < 0
 	if negative {
 		count = -count
 	}
-	if count < 0 || count > 4 {
-		c.fail(errors.New("marshal: an int larger than 60 bits"))
+	if count < 0 || count > 5 {
+		c.fail(errBigInt)
 		return 0
 	}
-	n := 0
+	magnitude := uint64(0)
 	for i := range count {
 		b := c.take(2)
 		if b == nil {
 			return 0
 		}
-		n |= int(binary.LittleEndian.Uint16(b)&0x7fff) << (15 * i)
+		digit := uint64(binary.LittleEndian.Uint16(b))
+		if digit > 0x7fff || i == 4 && digit > 0xf { // 4*15 bits and 4 more are all of a uint64
+			c.fail(errBigInt)
+			return 0
+		}
+		magnitude |= digit << (15 * i)
 	}
-	if negative {
-		return -n
+	switch {
+	case negative && magnitude <= 1<<63:
+		return int(-magnitude)
+	case !negative && magnitude <= math.MaxInt64:
+		return int(magnitude)
+	}
+	c.fail(errBigInt)
+	return 0
+}
+
+// kind reads a message's first element.
+func (c *cursor) kind() Kind {
+	n := c.int()
+	if n < 0 || n > math.MaxUint8 {
+		c.fail(fmt.Errorf("the message kind %d; expected one of docs/protocol.md", n))
+		return 0
+	}
+	return Kind(n)
+}
+
+// natural reads a number from 0 to 2^31-1: a stream, a token, a count of bytes.
+func (c *cursor) natural() int {
+	n := c.int()
+	if n < 0 || n > math.MaxInt32 {
+		c.fail(fmt.Errorf("the number %d; expected 0 to %d", n, math.MaxInt32))
+		return 0
 	}
 	return n
 }
@@ -200,9 +243,9 @@ func (c *cursor) text() (b []byte, isStr bool) {
 	if c.codec == Marshal {
 		switch t {
 		case 's':
-			return c.take(c.uint32()), false
+			return c.take(c.size()), false
 		case 'u', 't', 'a', 'A':
-			return c.take(c.uint32()), true
+			return c.take(c.size()), true
 		case 'z', 'Z':
 			return c.take(int(c.byte())), true
 		}
@@ -217,159 +260,43 @@ func (c *cursor) text() (b []byte, isStr bool) {
 	case t == 0xc5 || t == 0xda:
 		return c.take(int(bigEndian(c.take(2)))), t == 0xda
 	case t == 0xc6 || t == 0xdb:
-		return c.take(c.uint32()), t == 0xdb
+		return c.take(c.size()), t == 0xdb
 	}
 	c.unexpected("bytes or str", t)
 	return nil, false
 }
 
 // latin1 reads a header's name or value: bytes as they are, a str by its code points, which must be below 256 (PEP
-// 3333, "native strings"). The conversion shrinks, so it happens in place.
-func (c *cursor) latin1() []byte {
+// 3333, "native strings"). The conversion shrinks, so it happens in place. Where it cannot be done the application is
+// to blame and not the worker: bad says so, and the cursor stands behind the value as usual.
+func (c *cursor) latin1() (b []byte, bad error) {
 	b, isStr := c.text()
 	if !isStr || isASCII(b) {
-		return b
+		return b, nil
 	}
 	n := 0
 	for i := 0; i < len(b); {
 		r, size := utf8.DecodeRune(b[i:])
-		if r > 0xff || r == utf8.RuneError {
-			c.fail(fmt.Errorf("a header has the character %q, which HTTP cannot carry (expected latin-1)", r))
-			return nil
+		if r > 0xff {
+			return nil, fmt.Errorf("a header has the character %q, which HTTP cannot carry (expected latin-1)", r)
 		}
 		b[n] = byte(r)
 		n, i = n+1, i+size
 	}
-	return b[:n]
+	return b[:n], nil
 }
 
 func isASCII(b []byte) bool {
-	for _, each := range b {
-		if each >= 0x80 {
-			return false
+	high := uint64(0)
+	if len(b) < 8 {
+		for _, each := range b {
+			high |= uint64(each)
 		}
+		return high&0x80 == 0
 	}
-	return true
-}
-
-// any reads a value of the handshake.
-func (c *cursor) any(depth int) any {
-	t := c.peek()
-	switch {
-	case c.err != nil:
-		return nil
-	case depth > maxDepth:
-		c.fail(fmt.Errorf("values nested deeper than %d", maxDepth))
-		return nil
-	case c.codec == Marshal:
-		return c.anyMarshal(t, depth)
-	default:
-		return c.anyMsgpack(t, depth)
+	for at := 0; at < len(b)-8; at += 8 {
+		high |= binary.LittleEndian.Uint64(b[at:])
 	}
-}
-
-func (c *cursor) anyMarshal(t byte, depth int) any {
-	switch t {
-	case 'N', 'T', 'F':
-		c.off++
-		return constant(t == 'N', t == 'T')
-	case 'i', 'l':
-		return c.int()
-	case 'g':
-		c.off++
-		return float(c.take(8), binary.LittleEndian)
-	case '(', ')', '[':
-		return c.anyList(depth)
-	case '{':
-		c.off++
-		m := map[string]any{}
-		for c.err == nil && c.peek() != '0' {
-			key := string(c.bytes())
-			m[key] = c.any(depth + 1)
-		}
-		c.off++
-		return m
-	case 's':
-		return c.bytes()
-	default:
-		return string(c.bytes())
-	}
-}
-
-func (c *cursor) anyMsgpack(t byte, depth int) any {
-	switch {
-	case t == 0xc0, t == 0xc2, t == 0xc3:
-		c.off++
-		return constant(t == 0xc0, t == 0xc3)
-	case t == 0xcb:
-		c.off++
-		return float(c.take(8), binary.BigEndian)
-	case t&0xf0 == 0x90, t == 0xdc, t == 0xdd:
-		return c.anyList(depth)
-	case t&0xf0 == 0x80, t == 0xde, t == 0xdf:
-		return c.anyMap(depth)
-	case t == 0xc4, t == 0xc5, t == 0xc6:
-		return c.bytes()
-	case c.isInt():
-		return c.int()
-	default:
-		return string(c.bytes())
-	}
-}
-
-func constant(none, truth bool) any {
-	if none {
-		return nil
-	}
-	return truth
-}
-
-func float(b []byte, order binary.ByteOrder) any {
-	if len(b) != 8 {
-		return nil
-	}
-	return math.Float64frombits(order.Uint64(b))
-}
-
-func (c *cursor) anyList(depth int) any {
-	list := make([]any, 0, min(c.peekLen(), 64))
-	for range c.sequence() {
-		if c.err != nil {
-			break
-		}
-		list = append(list, c.any(depth+1))
-	}
-	return list
-}
-
-// peekLen is a hint for allocation only.
-func (c *cursor) peekLen() int { return len(c.buf) - c.off }
-
-// anyMap reads msgpack's dictionary.
-func (c *cursor) anyMap(depth int) any {
-	n := 0
-	switch t := c.byte(); {
-	case t&0xf0 == 0x80:
-		n = int(t & 0x0f)
-	case t == 0xde:
-		n = int(bigEndian(c.take(2)))
-	default:
-		n = c.uint32()
-	}
-	m := map[string]any{}
-	for i := 0; i < n && c.err == nil; i++ {
-		key := string(c.bytes())
-		m[key] = c.any(depth + 1)
-	}
-	return m
-}
-
-// sortedKeys makes what we write the same every time.
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
+	high |= binary.LittleEndian.Uint64(b[len(b)-8:]) // may overlap the one before
+	return high&0x8080808080808080 == 0
 }

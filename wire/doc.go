@@ -6,11 +6,14 @@
 // requests in flight. docs/protocol.md describes the conversation for those who write a worker in another language;
 // python/backline/wire.py is the other end; wire/testdata holds vectors that both sides' tests read.
 //
-// Read messages.go first (the table of kinds), then codec.go (what a value looks like), request.go and answer.go (the
-// two messages that matter for speed), packet.go and hello.go.
+// Read messages.go first (the table of kinds), then codec.go and cursor.go (what a value looks like, written and read),
+// request.go with environ.go and answer.go with field.go (the two messages that matter for speed), packet.go, and
+// hello.go with values.go (the handshake). begun.go is beside the packets: memory that outlives a worker.
 //
 // Two codecs, told apart by a packet's first byte: marshal, because CPython decodes a whole packet of requests in one
 // call of its standard library (measured: a third of the time of a pure-Python msgpack), and msgpack for every other
 // language. Python decodes marshal only from its parent, which it trusts as it trusts its own files. This side treats
-// every byte as hostile: lengths are checked before they are believed, depth is bounded, nothing panics.
+// every byte as hostile: lengths are checked before they are believed, depth is bounded, nothing panics, errors stick.
+// What an application did wrong (a status, a header field) is told apart from what a worker did wrong: the one is
+// Message.Bad and costs an answer, the other is an error and costs the worker.
 package wire

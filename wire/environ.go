@@ -30,24 +30,68 @@ func (c Codec) appendEnviron(dst []byte, r *Request) []byte {
 	if s.RootPath != r.Default.RootPath {
 		dst, n = c.appendLatin1(c.appendKey(dst, "SCRIPT_NAME"), []byte(s.RootPath)), n+1
 	}
-	if s.Server != r.Default.Server {
-		dst = c.appendUTF8OrASCII(c.appendKey(dst, "SERVER_NAME"), s.Server.Host)
-		dst, n = c.appendNumber(c.appendKey(dst, "SERVER_PORT"), int64(s.Server.Port)), n+2
-	}
+	dst, servers := c.appendServerName(dst, r)
 	dst, more := c.appendVariables(dst, r)
-	return c.endMap(dst, at, n+more)
+	return c.endMap(dst, at, n+servers+more)
 }
 
+// appendPeers writes where the client is. REMOTE_ADDR is always there, as applications expect; it is empty for a Unix
+// socket, as gunicorn has it.
 func (c Codec) appendPeers(dst []byte, s *backline.Scope) ([]byte, int) {
-	dst = c.appendUTF8OrASCII(c.appendKey(dst, "REMOTE_ADDR"), s.Client.Host)
-	if s.Client.Port == 0 {
+	host := s.Client.Host
+	if !hasAddress(s.Client) {
+		host = ""
+	}
+	dst = c.appendHost(c.appendKey(dst, "REMOTE_ADDR"), host)
+	if host == "" || s.Client.Port == 0 {
 		return dst, 1
 	}
 	return c.appendNumber(c.appendKey(dst, "REMOTE_PORT"), int64(s.Client.Port)), 2
 }
 
+// appendServerName writes SERVER_NAME and SERVER_PORT where they are not the default's. Neither may be empty (PEP 3333,
+// "environ Variables"), but a Unix socket has no port: then they are what the client called the server, else localhost
+// and the scheme's port.
+func (c Codec) appendServerName(dst []byte, r *Request) ([]byte, int) {
+	s := r.Scope
+	switch {
+	case s.Server.Port == 0:
+		name, port := calledServer(s)
+		dst = c.appendASCII(c.appendKey(dst, "SERVER_NAME"), name)
+		return c.appendASCII(c.appendKey(dst, "SERVER_PORT"), port), 2
+	case s.Server != r.Default.Server:
+		dst = c.appendHost(c.appendKey(dst, "SERVER_NAME"), s.Server.Host)
+		return c.appendNumber(c.appendKey(dst, "SERVER_PORT"), int64(s.Server.Port)), 2
+	default:
+		return dst, 0
+	}
+}
+
+// calledServer splits the Host field.
+func calledServer(s *backline.Scope) (name, port []byte) {
+	name, port = []byte("localhost"), []byte("80")
+	if s.Scheme == "https" {
+		port = []byte("443")
+	}
+	for _, f := range s.Fields {
+		if !equalFold(f.Name, "host") || len(f.Value) == 0 || !isPrintable(f.Value) {
+			continue
+		}
+		name = f.Value
+		// The colons of an IPv6 address are inside its brackets.
+		if colon := bytes.LastIndexByte(name, ':'); colon > 0 && bytes.IndexByte(name[colon:], ']') < 0 {
+			if colon+1 < len(name) {
+				port = name[colon+1:]
+			}
+			name = name[:colon]
+		}
+		break
+	}
+	return name, port
+}
+
 // appendVariables writes the header fields: CONTENT_TYPE and CONTENT_LENGTH without, all others with HTTP_ before the
-// name. Fields of one name are joined with a comma, cookies with a semicolon (RFC 9110 5.3, RFC 6265 5.4).
+// name. Fields of one name are joined.
 func (c Codec) appendVariables(dst []byte, r *Request) ([]byte, int) {
 	n, seen := 0, uint64(0)
 	for i, f := range r.Scope.Fields {
@@ -63,9 +107,7 @@ func (c Codec) appendVariables(dst []byte, r *Request) ([]byte, int) {
 			}
 			continue
 		}
-		// A body that came in chunks has been decoded, and its length is known: an application that looked at
-		// Transfer-Encoding would decode it again.
-		if equalFold(f.Name, "transfer-encoding") {
+		if isDropped(f.Name) {
 			continue
 		}
 		dst = c.appendVariable(dst, r.Scope.Fields[i:])
@@ -75,6 +117,19 @@ func (c Codec) appendVariables(dst []byte, r *Request) ([]byte, int) {
 		dst, n = c.appendNumber(c.appendKey(dst, "CONTENT_LENGTH"), r.Length), n+1
 	}
 	return dst, n
+}
+
+// isDropped tells whether a field does not become a variable. A body that came in chunks has been decoded: an
+// application that looked at Transfer-Encoding would decode it again. Proxy would become HTTP_PROXY, by which many
+// libraries learn where to send the application's own requests (CVE-2016-5385, "httpoxy"). There is no such field.
+func isDropped(name []byte) bool {
+	switch len(name) {
+	case len("transfer-encoding"):
+		return equalFold(name, "transfer-encoding")
+	case len("proxy"):
+		return equalFold(name, "proxy")
+	}
+	return false
 }
 
 // appendVariable writes the first of fields with all its later namesakes.
@@ -88,17 +143,24 @@ func (c Codec) appendVariable(dst []byte, fields []backline.Field) []byte {
 			dst = append(dst, upper[b])
 		}
 	}
-	joined := fields[0].Value
-	for i := 1; i < len(fields); i++ {
-		if len(fields[i].Name) == len(name) && equalFoldBytes(fields[i].Name, name) {
-			glue := ","
-			if equalFold(name, "cookie") {
-				glue = "; "
+	joined, cloned := fields[0].Value, false
+	for _, f := range fields[1:] {
+		if len(f.Name) == len(name) && equalFoldBytes(f.Name, name) {
+			if !cloned {
+				joined, cloned = bytes.Clone(joined), true // the value aliases the request's own bytes
 			}
-			joined = append(append(bytes.Clone(joined), glue...), fields[i].Value...)
+			joined = append(append(joined, glue(name)...), f.Value...)
 		}
 	}
 	return c.appendLatin1(dst, joined)
+}
+
+// glue joins the values of one name: RFC 9110 5.3, and RFC 9113 8.2.3 for cookies, which are no list.
+func glue(name []byte) string {
+	if equalFold(name, "cookie") {
+		return "; "
+	}
+	return ","
 }
 
 // appendNameHeader is appendKey's header for a name of n bytes that is written piece by piece.
@@ -118,9 +180,13 @@ func isRepeated(earlier []backline.Field, name []byte) bool {
 	return false
 }
 
-// pathInfo is the decoded path without the root path.
+// pathInfo is the decoded path without the root path. It is empty or begins with a slash, so the "*" of OPTIONS is
+// empty: the application as a whole.
 func pathInfo(s *backline.Scope) []byte {
 	path := s.Path
+	if len(path) == 1 && path[0] == '*' {
+		return nil
+	}
 	if hasEscape(path) {
 		path = DecodePath(nil, path)
 	}
@@ -132,7 +198,17 @@ func pathInfo(s *backline.Scope) []byte {
 
 // underRoot tells whether path is root or below it: "/shop" and "/shop/cart" are under "/shop", "/shopping" is not.
 func underRoot(path []byte, root string) bool {
-	return len(path) >= len(root) && string(path[:len(root)]) == root && (len(path) == len(root) || root == "" || path[len(root)] == '/')
+	return len(path) >= len(root) && string(path[:len(root)]) == root &&
+		(len(path) == len(root) || root == "" || path[len(root)] == '/')
+}
+
+func isPrintable(b []byte) bool {
+	for _, each := range b {
+		if each <= ' ' || each >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func hasEscape(path []byte) bool { return bytes.IndexByte(path, '%') >= 0 }
@@ -160,6 +236,8 @@ func validUTF8(b []byte) []byte {
 }
 
 // Tables of bytes: names of header fields in lower case, in upper case with "-" as "_", and values of hex digits.
+//
+//nolint:gochecknoglobals // nothing writes to them; Go has no constant arrays
 var (
 	lower = byteTable(func(b byte) byte {
 		if b >= 'A' && b <= 'Z' {

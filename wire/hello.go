@@ -2,8 +2,11 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"backline"
 )
@@ -52,23 +55,60 @@ func ReadHello(r io.Reader, version string) (Hello, error) {
 	hello.PID, _ = fields["pid"].(int)
 	hello.Package, _ = fields["package"].(string)
 	hello.Language, _ = fields["language"].(string)
+	return hello, hello.check(version)
+}
+
+// check says which of the two ends is the older one, because that is the one to upgrade.
+func (h *Hello) check(version string) error {
 	switch {
-	case hello.Protocol != ProtocolVersion:
-		older, hint := "the worker's backline package", "upgrade it: pip install --upgrade backline"
-		if hello.Protocol > ProtocolVersion {
-			older, hint = "this backline binary", "upgrade the binary, or install the package of version "+version
-		}
-		return hello, mismatch(hint, "the worker speaks protocol %d, this server protocol %d; %s is the older one",
-			hello.Protocol, ProtocolVersion, older)
-	case hello.Language == "python" && hello.Package != version:
-		return hello, mismatch(fmt.Sprintf("pip install backline==%s, or remove the package from the environment: the binary brings its own", version),
-			"the worker runs backline %s, this server is %s; they must be of one version", hello.Package, version)
+	case h.Protocol < ProtocolVersion:
+		return mismatch("upgrade the worker's package: pip install --upgrade backline=="+version,
+			"the worker speaks protocol %d, this server protocol %d: the worker is the older one", h.Protocol, ProtocolVersion)
+	case h.Protocol > ProtocolVersion:
+		return mismatch("upgrade the backline binary, or install the worker's package of version "+version,
+			"the worker speaks protocol %d, this server protocol %d: the server is the older one", h.Protocol, ProtocolVersion)
+	case h.Language != "python" || h.Package == version:
+		return nil
+	case olderVersion(h.Package, version):
+		return mismatch("upgrade the worker's package: pip install --upgrade backline=="+version+
+			"; or uninstall it: the binary brings its own",
+			"the worker runs backline %.40q, this server is %s: the worker is the older one", h.Package, version)
+	default:
+		return mismatch("upgrade the backline binary to the package's version; or uninstall the package: "+
+			"the binary brings its own",
+			"the worker runs backline %.40q, this server is %s: the server is the older one", h.Package, version)
 	}
-	return hello, nil
+}
+
+// olderVersion compares versions number by number. A part that is not a number alone ("2rc1") counts by the number it
+// begins with; a version with less behind it is the later one of two such ("1.0.dev3" comes before "1.0").
+func olderVersion(a, b string) bool {
+	for a != "" || b != "" {
+		var partA, partB string
+		partA, a, _ = strings.Cut(a, ".")
+		partB, b, _ = strings.Cut(b, ".")
+		numberA, restA := leadingNumber(partA)
+		numberB, restB := leadingNumber(partB)
+		switch {
+		case numberA != numberB:
+			return numberA < numberB
+		case restA != restB:
+			return restB == "" || restA != "" && restA < restB
+		}
+	}
+	return false
+}
+
+func leadingNumber(part string) (n int, rest string) {
+	rest = strings.TrimLeft(part, "0123456789")
+	n, _ = strconv.Atoi(part[:len(part)-len(rest)])
+	return n, rest
 }
 
 func mismatch(hint, format string, args ...any) error {
-	return &backline.Error{Op: "start a worker", Code: backline.CodeProtocol, Message: fmt.Sprintf(format, args...), Hint: hint}
+	return &backline.Error{
+		Op: "start a worker", Code: backline.CodeProtocol, Message: fmt.Sprintf(format, args...), Hint: hint,
+	}
 }
 
 // WriteWelcome answers a hello with what to import and how to run it. Values are None, bool, int, float, str, lists
@@ -79,11 +119,16 @@ func WriteWelcome(w io.Writer, c Codec, version string, settings map[string]any)
 	})
 }
 
-// ReadUp waits for the worker's application. The error is a *BootError when the worker reports one.
-func ReadUp(r io.Reader, _ Codec) (Up, error) {
-	_, fields, err := readHandshake(r, KindUp)
+// ReadUp waits for the application of a worker that said hello in codec c. The error is a *BootError when the worker
+// reports one.
+func ReadUp(r io.Reader, c Codec) (Up, error) {
+	codec, fields, err := readHandshake(r, KindUp)
 	if err != nil {
 		return Up{}, err
+	}
+	if codec != c {
+		return Up{}, mismatch("", "the worker said hello in %s and goes on in %s; expected one codec for a connection",
+			c, codec)
 	}
 	var up Up
 	up.Interface, _ = fields["interface"].(string)
@@ -96,8 +141,8 @@ func ReadUp(r io.Reader, _ Codec) (Up, error) {
 		up.Notes = append(up.Notes, fmt.Sprint(note))
 	}
 	if up.Interface != "wsgi" && up.Interface != "asgi" || up.Concurrency < 1 {
-		return up, mismatch("", "the worker came up with interface %q and concurrency %d; expected \"wsgi\" or \"asgi\" and at least 1",
-			up.Interface, up.Concurrency)
+		return up, mismatch("", "the worker came up with interface %.40q and concurrency %d; "+
+			"expected \"wsgi\" or \"asgi\" and at least 1", up.Interface, up.Concurrency)
 	}
 	return up, nil
 }
@@ -111,7 +156,8 @@ func readHandshake(r io.Reader, want Kind) (Codec, map[string]any, error) {
 	}
 	size := binary.LittleEndian.Uint32(header[:])
 	if size > maxHandshake {
-		return 0, nil, mismatch("", "the worker's first packet has %d bytes; expected at most %d", size, maxHandshake)
+		return 0, nil, mismatch("something else may have written to file descriptor 3, which is the worker's connection",
+			"the worker's handshake announces a packet of %d bytes; expected at most %d", size, maxHandshake)
 	}
 	payload := make([]byte, size)
 	if _, err := io.ReadFull(r, payload); err != nil {
@@ -132,12 +178,12 @@ func readHandshake(r io.Reader, want Kind) (Codec, map[string]any, error) {
 func decodeHandshake(payload []byte) (Kind, map[string]any, Codec, error) {
 	c := newCursor(payload)
 	if c.sequence() != 1 || c.sequence() != 2 {
-		c.fail(fmt.Errorf("expected one message of a kind and a dictionary"))
+		c.fail(errors.New("expected one message of a kind and a dictionary"))
 	}
-	kind := Kind(c.int())
+	kind := c.kind()
 	fields, _ := c.any(0).(map[string]any)
 	if c.err == nil && (fields == nil || c.off != len(payload)) {
-		c.fail(fmt.Errorf("expected a dictionary and nothing after it"))
+		c.fail(errors.New("expected a dictionary and nothing after it"))
 	}
 	return kind, fields, c.codec, c.err
 }
@@ -152,9 +198,12 @@ func bootError(fields map[string]any) error {
 }
 
 func writeHandshake(w io.Writer, c Codec, kind Kind, fields map[string]any) error {
-	body := c.appendTuple(c.appendList(make([]byte, 4, 1024), 1), 2)
-	body = c.appendAny(c.appendInt(body, int(kind)), fields)
-	binary.LittleEndian.PutUint32(body, uint32(len(body)-4))
-	_, err := w.Write(body)
+	packet := c.appendInt(c.appendTuple(c.appendList(make([]byte, 4, 1024), 1), 2), int(kind))
+	packet, err := c.appendAny(packet, fields)
+	if err != nil {
+		return fmt.Errorf("write message kind %d: %w", kind, err)
+	}
+	binary.LittleEndian.PutUint32(packet, uint32(len(packet)-4))
+	_, err = w.Write(packet)
 	return err
 }

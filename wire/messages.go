@@ -6,7 +6,8 @@ package wire
 const ProtocolVersion = 1
 
 // Kind is the first element of every message. The table is ordered like the conversation. Shapes are given as Python
-// would write them; "stream" numbers one request on one worker and is used again after its last message.
+// would write them; "stream" numbers one request on one worker, from 0 to 2^31-1, and is used again after its last
+// message.
 type Kind uint8
 
 // The handshake: one message a packet, before anything else.
@@ -57,7 +58,8 @@ const (
 	KindData Kind = 35
 	// KindEnd (36, stream): the body is complete; KindDone follows when the application has returned.
 	KindEnd Kind = 36
-	// KindDone (37, stream): the application has returned; the stream's number is free.
+	// KindDone (37, stream): the application has returned; the stream's number is free. Without an answer before it: the
+	// application does not want to answer, and the client's connection is closed.
 	KindDone Kind = 37
 	// KindError (38, stream, message): the application failed and has returned: 500, or an aborted connection when
 	// the answer had begun.
@@ -69,7 +71,8 @@ const (
 	// KindFile (41, stream, status, headers, path): the body is this file (ASGI http.response.pathsend); KindDone
 	// follows.
 	KindFile Kind = 41
-	// KindAlive (42, 0): the worker's loop has turned and taken what was sent; only sent when nothing else is.
+	// KindAlive (42, 0): the worker's loop has turned and taken what was sent; only sent when nothing else is, and only
+	// by workers with one loop (ASGI).
 	KindAlive Kind = 42
 	// KindTrace (43, token, text): control connection only.
 	KindTrace Kind = 43
@@ -85,9 +88,9 @@ const (
 // Window is how many bytes of a request's body may be under way to a worker before it has asked for more with KindRead.
 const Window = 256 << 10
 
-// MaxPiece bounds the data of one KindBody or KindData message, so that no stream holds up the others for long.
+// MaxPiece bounds the body in one message, either way, so that no stream holds up the others for long.
 const MaxPiece = 64 << 10
 
-// MaxPacket bounds a packet from a worker: a batch of answers with their first pieces. A worker that announces more
-// is not one of ours.
+// MaxPacket bounds a packet from a worker: a batch of answers with their first pieces. The worker splits what is more;
+// one that announces more is not one of ours.
 const MaxPacket = 64 << 20

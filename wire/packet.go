@@ -64,10 +64,7 @@ func (r *Reader) Next() ([]byte, error) {
 		return nil, fmt.Errorf("a worker announced a packet of %d bytes; at most %d are allowed", size, MaxPacket)
 	}
 	if err := r.need(4 + int(size)); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
+		return nil, err // never io.EOF: the length is in the buffer
 	}
 	payload := r.buf[r.start+4 : r.start+4+int(size)]
 	r.start += 4 + int(size)
@@ -87,6 +84,9 @@ func (r *Reader) need(n int) error {
 	}
 	r.makeRoom(n)
 	for r.end-r.start < n {
+		if r.end == len(r.buf) {
+			r.grow(n)
+		}
 		got, err := r.r.Read(r.buf[r.end:])
 		r.end += got
 		if err != nil && r.end-r.start < n {
@@ -99,20 +99,20 @@ func (r *Reader) need(n int) error {
 	return nil
 }
 
-// makeRoom moves what is left to the front, and grows or, after a burst, shrinks the buffer.
+// makeRoom moves what is left to the front; after a burst it shrinks the buffer.
 func (r *Reader) makeRoom(n int) {
-	have := r.end - r.start
-	switch {
-	case n > len(r.buf):
-		grown := make([]byte, max(n, 2*len(r.buf)))
-		copy(grown, r.buf[r.start:r.end])
-		r.buf = grown
-	case len(r.buf) > keepBuffer && n <= keepBuffer/4 && have <= keepBuffer/4:
-		shrunk := make([]byte, keepBuffer/4)
-		copy(shrunk, r.buf[r.start:r.end])
-		r.buf = shrunk
-	default:
-		copy(r.buf, r.buf[r.start:r.end])
+	buf := r.buf
+	if have := r.end - r.start; len(buf) > keepBuffer && max(n, have) <= keepBuffer/4 {
+		r.buf = make([]byte, keepBuffer/4)
 	}
-	r.start, r.end = 0, have
+	r.end = copy(r.buf, buf[r.start:r.end])
+	r.start = 0
+}
+
+// grow doubles the buffer, which is full, on the way to n bytes. It grows by what has come and not by what was
+// announced: four bytes must not cost MaxPacket.
+func (r *Reader) grow(n int) {
+	grown := make([]byte, min(max(n, keepBuffer/4), 2*len(r.buf)))
+	copy(grown, r.buf)
+	r.buf = grown
 }

@@ -7,7 +7,8 @@ import (
 	"backline"
 )
 
-// Request is what AppendRequest writes: one request as the worker's interface wants it.
+// Request is what AppendRequest writes: one request as the worker's interface wants it. The scope comes from a parser:
+// Method, Target and Query are printable ASCII, so is Path but where it is percent-encoded, names of fields are tokens.
 type Request struct {
 	Scope   *backline.Scope
 	Body    []byte // whole, or empty when More says that pieces follow
@@ -100,7 +101,7 @@ func (c Codec) appendScope(dst []byte, r *Request) []byte {
 	dst = c.appendASCII(c.appendKey(dst, "method"), s.Method)
 	dst = c.appendPath(c.appendKey(dst, "path"), s)
 	dst = c.appendBytes(c.appendKey(dst, "raw_path"), s.Path)
-	dst = c.appendAddr(c.appendKey(dst, "client"), s.Client)
+	dst = c.appendClient(c.appendKey(dst, "client"), s.Client)
 	dst = c.appendHeaders(c.appendKey(dst, "headers"), s.Fields)
 	if len(s.Query) > 0 {
 		dst, n = c.appendBytes(c.appendKey(dst, "query_string"), s.Query), n+1
@@ -112,10 +113,10 @@ func (c Codec) appendScope(dst []byte, r *Request) []byte {
 		dst, n = c.appendKey(c.appendKey(dst, "scheme"), s.Scheme), n+1
 	}
 	if s.RootPath != r.Default.RootPath {
-		dst, n = c.appendUTF8(c.appendKey(dst, "root_path"), []byte(s.RootPath)), n+1
+		dst, n = c.appendText(c.appendKey(dst, "root_path"), s.RootPath), n+1
 	}
 	if s.Server != r.Default.Server {
-		dst, n = c.appendAddr(c.appendKey(dst, "server"), s.Server), n+1
+		dst, n = c.appendServer(c.appendKey(dst, "server"), s.Server), n+1
 	}
 	return c.endMap(dst, at, n)
 }
@@ -133,23 +134,36 @@ func (c Codec) appendPath(dst []byte, s *backline.Scope) []byte {
 	return c.appendUTF8(dst, validUTF8(path))
 }
 
-// appendAddr writes (host, port); (path, None) for a Unix socket, None where nothing is known.
-func (c Codec) appendAddr(dst []byte, a backline.Addr) []byte {
+// appendServer writes (host, port); (path, None) for a Unix socket, None where nothing is known.
+func (c Codec) appendServer(dst []byte, a backline.Addr) []byte {
 	if a.Host == "" {
 		return c.appendNone(dst)
 	}
-	dst = c.appendTuple(dst, 2)
-	dst = c.appendUTF8OrASCII(dst, a.Host)
+	dst = c.appendHost(c.appendTuple(dst, 2), a.Host)
 	if a.Port == 0 {
 		return c.appendNone(dst)
 	}
 	return c.appendInt(dst, a.Port)
 }
 
-func (c Codec) appendUTF8OrASCII(dst []byte, s string) []byte {
+// appendClient writes (host, port), and None for a client on a Unix socket, which has no address. The port of a client
+// behind a proxy may be 0: not known.
+func (c Codec) appendClient(dst []byte, a backline.Addr) []byte {
+	if !hasAddress(a) {
+		return c.appendNone(dst)
+	}
+	return c.appendInt(c.appendHost(c.appendTuple(dst, 2), a.Host), a.Port)
+}
+
+// hasAddress tells an IP address from the path, or the abstract name, of a Unix socket.
+func hasAddress(a backline.Addr) bool {
+	return a.Host != "" && a.Host[0] != '/' && a.Host[0] != '@'
+}
+
+func (c Codec) appendHost(dst []byte, s string) []byte {
 	for i := range len(s) {
 		if s[i] >= 0x80 {
-			return c.appendUTF8(dst, []byte(s))
+			return c.appendText(dst, s)
 		}
 	}
 	return append(c.appendASCIIHeader(dst, len(s)), s...)

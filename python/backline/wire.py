@@ -1,6 +1,6 @@
 """The worker protocol, sans-IO: the other end of the server's ``wire`` package, described in docs/protocol.md.
 
-A packet is a little-endian u32 length and one marshalled list of messages; a message is a tuple ``(kind, stream, ...)``.
+A packet is a little-endian u32 length and one marshalled list of messages, a message a tuple ``(kind, stream, ...)``.
 marshal is in the standard library, written in C, and decodes a whole packet of requests in one call. It is only ever
 fed by the parent process, which this process trusts as it trusts the files it was started from.
 """
@@ -49,7 +49,8 @@ BODY_FOLLOWS: Final = 1
 BODY_ON_READ: Final = 2
 
 WINDOW: Final = 256 * 1024  # bytes of a request's body that may be under way before READ asks for more
-MAX_PIECE: Final = 64 * 1024  # bytes of one DATA message
+MAX_PIECE: Final = 64 * 1024  # bytes of body in one message
+MAX_PACKET: Final = 64 * 1024 * 1024  # bytes of one packet to the server
 
 # Version 2 of marshal's format has no references between objects: the server need not keep track of them, and writing
 # it is faster than the versions that look every object up.
@@ -65,34 +66,52 @@ Incoming = tuple[Any, ...]
 class Decoder:
     """Bytes in, messages out."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_missing", "_rest")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []  # the beginning of a packet, in the pieces that came
+        self._missing = 0  # bytes until that packet, or its length, is whole
 
     def feed(self, data: bytes) -> list[Incoming]:
         """The messages of every packet that ``data`` completes; what is left waits for more."""
         if self._rest:
-            data = self._rest + data
+            # A large packet comes in many pieces. They are joined once, when the last is here: joining each with what
+            # came before would copy a packet of n pieces n/2 times.
+            self._rest.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return []
+            data = b"".join(self._rest)
+            self._rest = []
         messages: list[Incoming] = []
         start, end = 0, len(data)
+        missing = 0
         with memoryview(data) as view:
-            while end - start >= 4:
-                (size,) = _length.unpack_from(data, start)
-                if end - start - 4 < size:
+            while start < end:
+                stop = start + 4
+                if stop <= end:
+                    stop += _length.unpack_from(data, start)[0]
+                if stop > end:
+                    missing = stop - end
                     break
-                messages += marshal.loads(view[start + 4 : start + 4 + size])
-                start += 4 + size
-        self._rest = data[start:] if start < end else b""
+                messages += marshal.loads(view[start + 4 : stop])
+                start = stop
+        if missing:
+            self._rest = [data[start:]]
+            self._missing = missing
         return messages
 
 
 def encode(batch: list[Outgoing]) -> bytes:
-    """One packet. Values that only look like str or bytes (subclasses, which marshal refuses) are made plain."""
+    """A packet with these messages; more than one where they are more than the server takes at once. Values that only
+    look like str or bytes (subclasses, which marshal refuses) are made plain."""
     try:
         payload = marshal.dumps(batch, _FORMAT)
     except ValueError:
         payload = marshal.dumps([_plain(message) for message in batch], _FORMAT)
+    if len(payload) > MAX_PACKET and len(batch) > 1:
+        half = len(batch) // 2
+        return encode(batch[:half]) + encode(batch[half:])
     return _length.pack(len(payload)) + payload
 
 
@@ -101,12 +120,13 @@ def _plain(value: Any) -> Any:
         return str.__str__(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    if isinstance(value, bool) or value is None or isinstance(value, float):
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int):
-        return int(value)
+    for number in (int, float):
+        if isinstance(value, number):
+            return number(value)
     if isinstance(value, dict):
         return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, Iterable):
         return [_plain(item) for item in value]
-    raise ValueError(f"a {type(value).__name__} cannot be sent to the server")
+    raise ValueError(f"a {type(value).__name__} cannot be sent to the server; expected a number, str, bytes or None")

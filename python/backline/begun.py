@@ -1,0 +1,34 @@
+"""Which requests the application has been called with, written where kill -9 does not reach.
+
+The server shares this memory: a byte for each stream number, set to 1 before the application is called with that stream's
+request. When this process dies, requests without a mark go to another worker, whatever their method (wire/begun.go).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from typing import Final
+
+BEGUN_FD: Final = 5
+STREAMS: Final = 1 << 16
+MASK: Final = STREAMS - 1  # a stream that has no byte of its own sets another's, which errs on the safe side
+
+
+def nowhere() -> memoryview:
+    """Marks that nobody reads."""
+    return memoryview(bytearray(STREAMS))
+
+
+def shared() -> memoryview:
+    """The memory that came with this process; nowhere() if none did."""
+    try:
+        # The size tells it from a file that happens to have the number.
+        if os.fstat(BEGUN_FD).st_size != STREAMS + 1:
+            return nowhere()
+        memory = memoryview(mmap.mmap(BEGUN_FD, STREAMS + 1))
+    except OSError:
+        return nowhere()
+    os.set_inheritable(BEGUN_FD, False)
+    memory[STREAMS] = 1  # from now on the server may rely on it
+    return memory

@@ -1,0 +1,72 @@
+package wire
+
+import (
+	"encoding/binary"
+
+	"backline"
+)
+
+// validField tells whether a field may stand in an answer: the name is a token, the value has no control byte but HTAB
+// (RFC 9110 5.1, 5.5). The worker package checks it too, where the application can still be told in its own frame; it
+// is checked here because a line break in a field is another field, or another answer, and a worker in another language
+// may have forgotten.
+func validField(f backline.Field) bool {
+	for _, b := range f.Name {
+		if !tokens[b] {
+			return false
+		}
+	}
+	return len(f.Name) > 0 && validValue(f.Value)
+}
+
+// validValue tells whether b may stand in a field's value or a reason phrase.
+func validValue(b []byte) bool {
+	if plain(b) {
+		return true
+	}
+	for _, c := range b {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+const eachByte = 0x0101010101010101
+
+// plain tells whether b is certainly nothing but printable ASCII and spaces, eight bytes at a time. In each byte of
+// suspicious the top bit is set by x itself above 0x7f, by the first subtraction's borrow below 0x20, and by the
+// second's for 0x7f. A borrow only spreads from a byte that is flagged, so a wrong answer can only be false.
+func plain(b []byte) bool {
+	flags := uint64(0)
+	if len(b) < 8 {
+		for _, c := range b {
+			flags |= suspicious(uint64(c))
+		}
+		return flags&0x80 == 0
+	}
+	for at := 0; at < len(b)-8; at += 8 {
+		flags |= suspicious(binary.LittleEndian.Uint64(b[at:]))
+	}
+	flags |= suspicious(binary.LittleEndian.Uint64(b[len(b)-8:])) // may overlap the one before
+	return flags&(0x80*eachByte) == 0
+}
+
+func suspicious(x uint64) uint64 {
+	return x | (x - 0x20*eachByte) | ((x ^ 0x7f*eachByte) - eachByte)
+}
+
+// tokens has the bytes of a field's name (RFC 9110 5.6.2, tchar).
+//
+//nolint:gochecknoglobals // nothing writes to it; Go has no constant arrays
+var tokens = tokenTable()
+
+func tokenTable() (table [256]bool) {
+	for c := range 256 {
+		table[c] = c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	}
+	for _, c := range "!#$%&'*+-.^_`|~" {
+		table[c] = true
+	}
+	return table
+}

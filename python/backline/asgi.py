@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator
 from types import coroutine
 from typing import Any, Final, Protocol
 
-from . import wire
+from . import begun, wire
 from .errors import ClientDisconnected, report
 from .headers import Known, check_asgi
 
@@ -35,11 +35,12 @@ class Link(Protocol):
 class Runner:
     """Makes scopes for one application."""
 
-    def __init__(self, application: Any, settings: dict[str, Any], state: dict[str, Any] | None) -> None:
+    def __init__(self, application: Any, settings: dict[str, Any]) -> None:
         self.application = application
-        self.state = state  # the lifespan's, None where it is not supported
+        self.state: dict[str, Any] | None = None  # the lifespan's, None where it is not supported
         self.known = Known()
         self.window: int = settings["asgi_window"]
+        self.begun = begun.nowhere()
         self.link: Link
         self.around: Callable[[], Any] | None = None  # a context manager around every call
         host, port = settings["server"]
@@ -102,11 +103,18 @@ class Exchange:
     async def run(self) -> None:
         """Call the application and see that the server hears of the end."""
         runner = self._runner
+        at = self.stream & begun.MASK
+        if runner.begun[at] == begun.TAKEN and at == self.stream:
+            self._phase = _ENDED
+            self._end("another worker has it")
+            runner.link.forget(self.stream)
+            return
+        runner.begun[at] = 1
         try:
             if runner.around is None:
                 await runner.application(self._scope, self.receive, self.send)
             else:
-                async with runner.around():
+                with runner.around():
                     await runner.application(self._scope, self.receive, self.send)
         except ClientDisconnected:
             self._end("the client has gone")
@@ -282,7 +290,7 @@ class Exchange:
         if not os.path.isabs(path):  # the server opens it, and need not be in the worker's folder
             raise ValueError(f"ASGI: expected path as an absolute path, got {path!r}; pass os.path.abspath(path)")
         self._phase = _ENDED
-        self._runner.link.emit((wire.FILE, self.stream, self._status, self._headers, path))
+        self._runner.link.emit((wire.FILE, self.stream, self._status, self._headers, os.fsencode(path)))
         self._wake()
 
     # What the loop calls.

@@ -9,7 +9,7 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _TOKEN_BYTES: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL_BYTES: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_STATUS: Final = re.compile(r"[1-9][0-9]{2}( [^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
+_STATUS: Final = re.compile(r"[2-9][0-9]{2}( [^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
 
 # Hop-by-hop fields belong to the connection, which is the edge's (RFC 9110 7.6.1; wsgiref refuses them too).
 HOP_BY_HOP: Final = frozenset(
@@ -20,6 +20,11 @@ HOP_BY_HOP: Final = frozenset(
 # Applications send the same fields again and again: those that were found good are remembered, and a whole list of them
 # is checked by one call in C. The bound keeps fields that never repeat (ETag, Set-Cookie) from piling up.
 _REMEMBERED: Final = 2048
+_WORTH: Final = 512  # bytes of a value that is worth remembering
+
+# The server takes a worker that sends more for broken (maxFields in wire/answer.go), and packets have a limit as well.
+_MOST: Final = 1000
+_LARGEST: Final = 128 * 1024  # bytes of all names and values
 
 
 class Known:
@@ -35,19 +40,29 @@ class Known:
             self.fields.clear()
         self.fields.add(field)
 
+    def holds(self, fields: list[Any]) -> bool:
+        """Whether all of these fields are good, and not too many."""
+        try:
+            return self.fields.issuperset(fields) and len(fields) <= _MOST
+        except TypeError:  # pairs that are lists cannot be in a set
+            return False
+
 
 def check_status(status: object) -> None:
     """WSGI's status: a str like "404 Not Found" (PEP 3333, "The start_response() Callable")."""
     if not isinstance(status, str):
         raise TypeError(f"start_response: expected the status as a str such as '200 OK', got {status!r}")
     if not _STATUS.match(status):
-        raise ValueError(f"start_response: expected three digits, a space and a reason such as '200 OK', got {status!r}")
+        raise ValueError(
+            f"start_response: expected three digits from 200 on, a space and a reason, as in '200 OK', got {status!r}"
+        )
 
 
 def check_wsgi(headers: object, known: Known) -> None:
     """A list of (str, str) tuples with no control character and nothing outside latin-1."""
     if not isinstance(headers, list):
         raise TypeError(f"start_response: expected headers as a list of tuples, got {type(headers).__name__}")
+    size = 0
     for field in headers:
         if not isinstance(field, tuple) or len(field) != 2:
             raise TypeError(f"start_response: expected each header as a tuple (name, value), got {field!r}")
@@ -64,12 +79,17 @@ def check_wsgi(headers: object, known: Known) -> None:
             value.encode("latin-1")
         except UnicodeEncodeError:
             raise ValueError(f"start_response: the value of {name} has characters outside latin-1: {value!r}") from None
-        known.remember(field)
+        if len(value) <= _WORTH:
+            known.remember(field)
+        size += len(name) + len(value)
+    if len(headers) > _MOST or size > _LARGEST:
+        raise ValueError(f"start_response: expected at most {_MOST} headers of together {_LARGEST} bytes; send fewer")
 
 
 def check_asgi(headers: object, known: Known) -> list[tuple[bytes, bytes]]:
     """Any iterable of two-item iterables of bytes (ASGI www 2.3.2), as a list of tuples."""
     fields = []
+    size = 0
     for field in headers:  # type: ignore[attr-defined]
         name, value = field
         if not isinstance(name, (bytes, bytearray)) or not isinstance(value, (bytes, bytearray)):
@@ -79,6 +99,10 @@ def check_asgi(headers: object, known: Known) -> list[tuple[bytes, bytes]]:
             raise ValueError(f"ASGI: {name!r} is not a header name (letters, digits and !#$%&'*+-.^_`|~)")
         if _CONTROL_BYTES.search(pair[1]):
             raise ValueError(f"ASGI: the value of {name!r} has a control character: {value!r}")
-        known.remember(pair)
+        if len(pair[1]) <= _WORTH:
+            known.remember(pair)
         fields.append(pair)
+        size += len(pair[0]) + len(pair[1])
+        if len(fields) > _MOST or size > _LARGEST:
+            raise ValueError(f"ASGI: expected at most {_MOST} headers of together {_LARGEST} bytes; send fewer")
     return fields

@@ -3,6 +3,10 @@
 asgiref gives every request a new thread of its own for these (``sync_to_async``), which costs about 0.3 ms and makes
 persistent database connections useless, or one thread for all of them. Here each request borrows one of a few threads
 that stay: its synchronous code runs on one thread, as Django needs it, and requests run beside each other.
+
+A request that then waits for long, such as an event stream, must not keep its thread from the others: while requests
+wait for a thread, one that has not been used for IDLE seconds changes hands. All bookkeeping is under the one lock of
+Slots, because work is submitted by the loop and, through nested calls, by the threads themselves.
 """
 
 from __future__ import annotations
@@ -12,118 +16,167 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any
+from time import monotonic
+from typing import Any, Final, Protocol
+
+SYNC_THREAD: Final = "backline-sync"  # how their names begin
+IDLE: Final = 0.25  # seconds; a request's pieces of synchronous work mostly follow each other within a millisecond
+
+
+class Clock(Protocol):
+    """The part of an event loop that is needed."""
+
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any) -> Any:
+        """Run ``callback`` on the loop."""
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Any:
+        """Run ``callback`` after ``delay`` seconds."""
 
 
 class Slots:
     """At most ``count`` threads, made when they are first needed."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, clock: Clock) -> None:
+        self.lock = threading.Lock()
         self._free: list[ThreadPoolExecutor] = []
         self._left = count
-        self._waiting: deque[Slot] = deque()
-        self._lock = threading.Lock()  # work is submitted by the loop and, by nested calls, from the threads
+        self._holders: dict[Slot, None] = {}  # in the order in which they got their thread
+        self._waiting: dict[Slot, None] = {}
+        self._clock = clock
+        self._looking = False
 
-    def take(self, slot: Slot) -> ThreadPoolExecutor | None:
-        """A thread for ``slot``, or None: it gets one when another slot is given back."""
-        with self._lock:
-            if self._free:
-                return self._free.pop()
-            if self._left > 0:
-                self._left -= 1
-                return ThreadPoolExecutor(1, thread_name_prefix="backline-sync")
-            self._waiting.append(slot)
-            return None
+    # All of these are called with the lock held.
 
-    def give_back(self, executor: ThreadPoolExecutor) -> None:
-        with self._lock:
-            while self._waiting:
-                slot = self._waiting.popleft()
-                if slot.adopt(executor):
-                    return
+    def take(self, slot: Slot) -> None:
+        """Give ``slot`` a thread, now or when there is one."""
+        if self._free:
+            self._lend(slot, self._free.pop())
+        elif self._left > 0:
+            self._left -= 1
+            self._lend(slot, ThreadPoolExecutor(1, thread_name_prefix=SYNC_THREAD))
+        else:
+            self._waiting[slot] = None
+            if not self._looking:
+                self._looking = True
+                self._clock.call_soon_threadsafe(self._clock.call_later, IDLE, self._look)
+
+    def give_back(self, slot: Slot) -> None:
+        """Take the thread of ``slot``, which has no work left, for others."""
+        executor = slot.executor
+        if executor is None:
+            return
+        slot.executor = None
+        del self._holders[slot]
+        if self._waiting:
+            first = next(iter(self._waiting))
+            del self._waiting[first]
+            self._lend(first, executor)
+        else:
             self._free.append(executor)
+
+    def _lend(self, slot: Slot, executor: ThreadPoolExecutor) -> None:
+        self._holders[slot] = None
+        slot.executor = executor
+        slot.start()
+
+    def _look(self) -> None:
+        """Take threads from those who do not use them, as many as are waited for."""
+        with self.lock:
+            limit = monotonic() - IDLE
+            for slot in [slot for slot in self._holders if not slot.running and slot.used < limit]:
+                if self._waiting:
+                    self.give_back(slot)
+            self._looking = bool(self._waiting)
+            if self._looking:
+                self._clock.call_later(IDLE, self._look)
 
 
 class Slot(Executor):
     """One request's thread, taken with its first piece of synchronous work."""
 
     def __init__(self, slots: Slots) -> None:
+        self.executor: ThreadPoolExecutor | None = None
+        self.running = 0  # pieces of work that the thread has been given and not finished
+        self.used = 0.0
         self._slots = slots
-        self._executor: ThreadPoolExecutor | None = None
-        self._parked: list[tuple[Future[Any], Callable[[], Any]]] = []
-        self._asked = False
+        self._parked: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._closed = False
-        self._lock = threading.Lock()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        with self._lock:
-            if self._executor is None and not self._asked:
-                self._asked = True
-                self._executor = self._slots.take(self)
-            if self._executor is not None:
-                return self._executor.submit(fn, *args, **kwargs)
-            future: Future[Any] = Future()
+        """Run ``fn`` on the request's thread. Work of a task that outlives the request gets a thread each time."""
+        future: Future[Any] = Future()
+        with self._slots.lock:
             self._parked.append((future, lambda: fn(*args, **kwargs)))
-            return future
+            if self.executor is not None:
+                self.start()
+            elif len(self._parked) == 1:
+                self._slots.take(self)
+        return future
 
-    def adopt(self, executor: ThreadPoolExecutor) -> bool:
-        """A thread has become free. False when nobody needs it any more."""
-        with self._lock:
-            if self._closed:
-                return False
-            self._executor = executor
-            for future, work in self._parked:
-                executor.submit(_carry_out, future, work)
-            self._parked.clear()
-            return True
+    def start(self) -> None:
+        """Hand what waits to the thread. The lock is held."""
+        assert self.executor is not None
+        while self._parked:
+            self.running += 1
+            self.executor.submit(self._carry_out, *self._parked.popleft())
+
+    def _carry_out(self, future: Future[Any], work: Callable[[], Any]) -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                result = work()
+            except BaseException as error:
+                self._finished()
+                future.set_exception(error)
+            else:
+                self._finished()
+                future.set_result(result)
+        else:
+            self._finished()
+
+    def _finished(self) -> None:
+        with self._slots.lock:
+            self.running -= 1
+            self.used = monotonic()
+            if self._closed and not self.running:
+                self._slots.give_back(self)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """The request has ended. asgiref calls this on executors of its own; the thread outlives it here."""
-        with self._lock:
-            if self._closed:
-                return
+        with self._slots.lock:
             self._closed = True
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            self._slots.give_back(executor)
-
-
-def _carry_out(future: Future[Any], work: Callable[[], Any]) -> None:
-    if future.set_running_or_notify_cancel():
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
+            if not self.running:
+                self._slots.give_back(self)
 
 
 def around(slots: Slots) -> Callable[[], Any] | None:
     """A context manager for every call of an application that uses asgiref, None for one that does not.
 
-    asgiref's ThreadSensitiveContext takes an executor since 3.13; Django's own inner context then does nothing.
+    asgiref has a public way since 3.13, ThreadSensitiveContext(executor=...). It makes synchronous calls of tasks that
+    outlive the request fail, which work under every other server, and older versions do not have it: hence the two
+    attributes that all versions since 3.3 have.
     """
     asgiref = sys.modules.get("asgiref.sync")
-    context = getattr(asgiref, "ThreadSensitiveContext", None)
-    if context is None:
+    make = getattr(asgiref, "ThreadSensitiveContext", None)
+    calls = getattr(asgiref, "SyncToAsync", None)
+    current = getattr(calls, "thread_sensitive_context", None)
+    executors = getattr(calls, "context_to_thread_executor", None)
+    if make is None or current is None or executors is None:
         return None
-    try:
-        context(executor=Slot(slots))
-    except TypeError:
-        return None
-    return lambda: _Around(context, slots)
+    return lambda: _Around(slots, make(), current, executors)
 
 
 class _Around:
-    __slots__ = ("_context", "_slot")
+    __slots__ = ("_context", "_current", "_slot", "_token")
 
-    def __init__(self, context: Any, slots: Slots) -> None:
+    def __init__(self, slots: Slots, context: Any, current: Any, executors: Any) -> None:
         self._slot = Slot(slots)
-        self._context = context(executor=self._slot)
+        self._context = context
+        self._current = current
+        executors[context] = self._slot  # held weakly: it goes with the last task that can use it
 
-    async def __aenter__(self) -> None:
-        await self._context.__aenter__()
+    def __enter__(self) -> None:
+        self._token = self._current.set(self._context)
 
-    async def __aexit__(self, *exc: Any) -> None:
-        try:
-            await self._context.__aexit__(*exc)
-        finally:
-            self._slot.shutdown()
+    def __exit__(self, *exc: object) -> None:
+        self._current.reset(self._token)
+        self._slot.shutdown()

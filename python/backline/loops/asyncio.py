@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
-from .. import wire
+from .. import begun, wire
 from ..asgi import Exchange, Runner
-from ..control import Control
+from ..control import BOOT, Control, coroutine_stack, thread_stack
 from ..lifespan import Lifespan
-from ..slots import Slots, around
+from ..slots import SYNC_THREAD, Slots, around
 
 LIFESPAN_STOP = 8.0  # seconds for an application to shut down; then the server sends SIGTERM, after 10 s
-PACKET = 256  # messages: with pieces of 64 KiB and headers of 128 KiB they stay below the server's 64 MiB (wire.MaxPacket)
 
 
 class Connection(asyncio.Protocol):
@@ -34,6 +36,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._eager: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
         self.future = loop.create_future
+        self.lifespan: asyncio.Task[None] | None = None
+        self._thread = threading.get_ident()
 
     # asyncio.Protocol
 
@@ -47,7 +51,7 @@ class Connection(asyncio.Protocol):
                 self.exchanges[exchange.stream] = exchange
                 self._start(exchange)
             elif message[0] == wire.STOP:
-                self._stop()
+                self.stop()
             else:
                 exchange_or_none = self.exchanges.get(message[1])
                 if exchange_or_none is not None:
@@ -79,9 +83,6 @@ class Connection(asyncio.Protocol):
         self._scheduled = False
         self.turn += 1
         out, self._out = self._out, []
-        while len(out) > PACKET:
-            self._transport.write(wire.encode(out[:PACKET]))
-            del out[:PACKET]
         self._transport.write(wire.encode(out or [(wire.ALIVE, 0)]))
 
     # Tasks.
@@ -92,56 +93,79 @@ class Connection(asyncio.Protocol):
         task: asyncio.Task[None] = asyncio.Task(exchange.run(), loop=self._loop, **self._eager)
         exchange.task = task
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """The server has no more requests, or no more patience: it sends SIGTERM when some have not ended in time."""
         if not self.stopped.done():
             self.stopped.set_result(None)
 
+    def give_up(self) -> None:
+        """Cancel what still runs: it has had its time."""
+        for exchange in list(self.exchanges.values()):
+            exchange.take((wire.CANCEL, exchange.stream))
+
     def stack(self, stream: int) -> str | None:
-        """Where the task behind a stream waits. Called from the control thread."""
+        """Where the task behind a stream waits, and for whom it may. Called from the control thread."""
         exchange = self.exchanges.get(stream)
-        if exchange is None or exchange.task is None:
+        task = self.lifespan if stream == BOOT else exchange.task if exchange is not None else None
+        if task is None:
             return None
-        lines = ["task:\n"]
-        for frame in exchange.task.get_stack():
-            code = frame.f_code
-            lines.append(f'  File "{code.co_filename}", line {frame.f_lineno}, in {code.co_name}\n')
-        return "".join(lines)
+        coroutine: Any = task.get_coro()
+        frames = sys._current_frames()
+        loop = frames.get(self._thread)
+        busy = thread_stack(loop) if loop is not None and not _idle(loop) else ""
+        if getattr(coroutine, "cr_running", False):
+            return f"task, running:\n{busy}"
+        found = [f"task, waiting:\n{coroutine_stack(coroutine)}"]
+        if busy:
+            found.append(f"meanwhile the event loop runs:\n{busy}")
+        for thread in threading.enumerate():
+            frame = frames.get(thread.ident or 0)
+            if thread.name.startswith(SYNC_THREAD) and frame is not None and not _idle(frame):
+                found.append(f"thread {thread.name}:\n{thread_stack(frame)}")
+        return "".join(found)
+
+
+def _idle(frame: FrameType) -> bool:
+    """Whether a thread waits for work: the loop's in the selector, or in uvloop, which has no frames of its own; a sync
+    thread in its executor."""
+    module = frame.f_globals.get("__name__", "")
+    return module in ("selectors", "asyncio.runners", "concurrent.futures.thread", __name__)
 
 
 async def _serve(
     conn: socket.socket,
-    control: socket.socket,
+    control: Control,
     application: Any,
     settings: dict[str, Any],
     announce: Callable[[dict[str, Any]], None],
 ) -> None:
     loop = asyncio.get_running_loop()
+    runner = Runner(application, settings)
+    runner.link = connection = Connection(runner, loop)
+    runner.begun = begun.shared()
+    control.extra = connection.stack
     lifespan = Lifespan(application, settings["lifespan"], loop.create_future)
-    task = None
-    if settings["lifespan"] != "off":
-        task = loop.create_task(lifespan.run())
-        await lifespan.startup()
-    else:
-        lifespan.state = None
-    runner = Runner(application, settings, lifespan.state)
-    runner.around = around(Slots(settings["threads"]))
-    connection = Connection(runner, loop)
-    runner.link = connection
-    Control(control, {}, connection.stack).start()
+    connection.lifespan = task = loop.create_task(lifespan.run())
+    await lifespan.startup()
+    runner.state = lifespan.state
+    runner.around = around(Slots(settings["threads"], loop))
     announce({"loop": "asyncio", "concurrency": settings["worker_connections"]})
+    loop.add_signal_handler(signal.SIGTERM, connection.stop)
     await loop.create_connection(lambda: connection, sock=conn)
     await connection.stopped
-    if task is not None:
-        try:
-            await asyncio.wait_for(lifespan.shutdown(), LIFESPAN_STOP)
-        except asyncio.TimeoutError:
-            sys.stderr.write(f"the application's lifespan did not shut down within {LIFESPAN_STOP:g} s\n")
+    connection.give_up()
+    try:
+        await asyncio.wait_for(lifespan.shutdown(), LIFESPAN_STOP)
+    except asyncio.TimeoutError:
+        sys.stderr.write(f"the application's lifespan did not shut down within {LIFESPAN_STOP:g} s\n")
+    loop.remove_signal_handler(signal.SIGTERM)  # the next one ends the process, whatever still runs
+    task.cancel()
     connection.close()
 
 
 def run(
     conn: socket.socket,
-    control: socket.socket,
+    control: Control,
     application: Any,
     settings: dict[str, Any],
     announce: Callable[[dict[str, Any]], None],

@@ -109,7 +109,12 @@ def test_g5_options_asterisk_has_no_path(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("target", "script", "path"),
-    [("/shop/cart", "/shop", "/cart"), ("/shop", "/shop", ""), ("/shop/", "/shop", "/"), ("/shopping", "/shop", "/shopping")],
+    [
+        ("/shop/cart", "/shop", "/cart"),
+        ("/shop", "/shop", ""),
+        ("/shop/", "/shop", "/"),
+        ("/shopping", "/shop", "/shopping"),
+    ],
 )
 def test_g5_root_path(shared: Callable[..., Server], target: str, script: str, path: str) -> None:
     server = shared("wsgi_environ:app", "--workers", "1", "--root-path", "/shop")

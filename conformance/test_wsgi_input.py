@@ -166,4 +166,3 @@ def test_g13_unread_collected_body_is_not_the_next_request(server: Server) -> No
     with server.connect() as client:
         assert client.request("POST", "/ignore", body=hidden).text == "not read"
         assert client.request("GET", "/ways?do=read:1").status == 200
-

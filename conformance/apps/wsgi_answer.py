@@ -113,7 +113,8 @@ def length_list(environ: Environ, start_response: Any) -> Iterable[bytes]:
 def status(environ: Environ, start_response: Any) -> Iterable[bytes]:
     """A body where there may be none."""
     code, how = argument(environ, "code"), argument(environ, "how", "list")
-    start_response(f"{code} As Asked", [("X-Code", code), *([("Content-Length", "4")] if argument(environ, "length") else [])])
+    length = [("Content-Length", "4")] if argument(environ, "length") else []
+    start_response(f"{code} As Asked", [("X-Code", code), *length])
     return {"list": [b"body"], "none": [], "generator": iter([b"bo", b"dy"])}[how]
 
 
@@ -214,7 +215,8 @@ def hints(environ: Environ, start_response: Any) -> Iterable[bytes]:
 @routes.at("/fields")
 def fields(environ: Environ, start_response: Any) -> Iterable[bytes]:
     """Fields of the application's own for what the server usually writes."""
-    text(start_response, "200 OK", ("Date", "Thu, 01 Jan 1970 00:00:00 GMT"), ("Server", "mine"), ("Connection", "close"))
+    own = ("Date", "Thu, 01 Jan 1970 00:00:00 GMT"), ("Server", "mine"), ("Connection", "close")
+    text(start_response, "200 OK", *own)
     return [b"mine"]
 
 

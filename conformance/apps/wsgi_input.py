@@ -27,8 +27,13 @@ def digest(environ: Environ, start_response: Any) -> Iterable[bytes]:
     while piece := environ["wsgi.input"].read(100_000):
         total += len(piece)
         sha.update(piece)
-    seen = {"length": environ.get("CONTENT_LENGTH"), "total": total, "sha256": sha.hexdigest(),
-            "terminated": environ.get("wsgi.input_terminated"), "te": environ.get("HTTP_TRANSFER_ENCODING")}  # fmt: skip
+    seen = {
+        "length": environ.get("CONTENT_LENGTH"),
+        "total": total,
+        "sha256": sha.hexdigest(),
+        "terminated": environ.get("wsgi.input_terminated"),
+        "te": environ.get("HTTP_TRANSFER_ENCODING"),
+    }
     return as_json(seen, start_response)
 
 
@@ -83,7 +88,8 @@ def short(environ: Environ, start_response: Any) -> Iterable[bytes]:
     try:
         environ["wsgi.input"].read(1_000_000)
     except OSError as error:
-        print(f"read raised {type(error).__name__}, a ConnectionError: {isinstance(error, ConnectionError)}", flush=True)
+        connection = isinstance(error, ConnectionError)
+        print(f"read raised {type(error).__name__}, a ConnectionError: {connection}", flush=True)
         raise
     print("read took half a body for a whole one", flush=True)
     text(start_response)

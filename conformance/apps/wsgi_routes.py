@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
@@ -48,16 +50,18 @@ def argument(environ: Environ, name: str, default: str = "") -> str:
 
 def passed(environ: Environ) -> None:
     """Wait until the test lets the application go on: it writes to the named pipe ``gate`` for every step."""
-    with open(argument(environ, "gate"), "rb", buffering=0) as gate:
-        gate.read(1)
+    # Opened for writing too, so that its end is not taken for a step while the test still has it open.
+    gate = os.open(argument(environ, "gate"), os.O_RDWR)
+    try:
+        os.read(gate, 1)
+    finally:
+        os.close(gate)
 
 
 class Closing:
     """An iterable that says on standard output when it is closed, and on which thread."""
 
     def __init__(self, chunks: Iterable[bytes], environ: Environ) -> None:
-        import threading
-
         self.chunks = iter(chunks)
         self.token = argument(environ, "token", "-")
         self.thread = threading.get_ident()
@@ -69,7 +73,5 @@ class Closing:
         return next(self.chunks)
 
     def close(self) -> None:
-        import threading
-
         where = "same" if self.thread == threading.get_ident() else "other"
         print(f"closed {self.token} on the {where} thread", flush=True)

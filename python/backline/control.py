@@ -3,6 +3,7 @@ the process when the server has gone, even while every other thread is busy."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import sys
@@ -10,19 +11,24 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from types import FrameType
+from typing import Any, Final
 
 from . import wire
 
+_OURS: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+_NOT_THEIRS: Final = (_OURS, "<frozen importlib", os.path.join(os.path.dirname(importlib.__file__), ""))
+_AWAITED: Final = ("cr_await", "gi_yieldfrom", "ag_await")  # where a coroutine keeps what it waits for
+BOOT: Final = -1  # in place of a stream: the start of the application
+
 
 class Control:
-    """Answers on ``conn``. ``running`` says which thread runs which stream; ``extra`` adds what is not a thread."""
+    """Answers on ``conn``. A loop says in ``running`` which thread runs which stream, and gives with ``extra`` the
+    stack of what is no thread."""
 
-    def __init__(
-        self, conn: socket.socket, running: Mapping[int, int], extra: Callable[[int], str | None] | None = None
-    ) -> None:
+    def __init__(self, conn: socket.socket) -> None:
+        self.running: Mapping[int, int] = {}
+        self.extra: Callable[[int], str | None] | None = None
         self._conn = conn
-        self._running = running
-        self._extra = extra
 
     def start(self) -> None:
         threading.Thread(target=self._serve, name="backline-control", daemon=True).start()
@@ -42,23 +48,37 @@ class Control:
                     self._conn.sendall(wire.encode([(wire.TRACE, message[1], text)]))
 
     def stacks(self, streams: list[int]) -> str:
-        """What runs behind these streams, or in every thread for none."""
+        """What runs behind these streams; for none, in every thread and in the start of the application."""
         frames = sys._current_frames()
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         found = []
         for ident, frame in frames.items():
-            if ident == threading.get_ident() or (streams and self._running.get(ident) not in streams):
+            if ident == threading.get_ident() or (streams and self.running.get(ident) not in streams):
                 continue
-            found.append(f"thread {names.get(ident, ident)}:\n{_format(frame)}")
-        if self._extra is not None:
-            found += [text for stream in streams if (text := self._extra(stream))]
+            found.append(f"thread {names.get(ident, ident)}:\n{thread_stack(frame)}")
+        if self.extra is not None:
+            found += [text for stream in streams or [BOOT] if (text := self.extra(stream))]
         return "\n".join(found) or "(it ended meanwhile)"
 
 
-def _format(frame: FrameType) -> str:
-    """The stack as a traceback has it, innermost last, without the frames of ours that called the application."""
-    ours = os.path.dirname(os.path.abspath(__file__)) + os.sep
+def thread_stack(frame: FrameType) -> str:
+    """The stack of a thread as a traceback has it, innermost last, without our frames around the application and
+    those of the import system."""
     entries = traceback.extract_stack(frame)
-    first = next((n for n, entry in enumerate(entries) if entry.filename.startswith(ours)), 0)
-    own = [entry for entry in entries[first:] if not entry.filename.startswith(ours)]
+    first = next((n for n, entry in enumerate(entries) if entry.filename.startswith(_OURS)), 0)
+    own = [entry for entry in entries[first:] if not entry.filename.startswith(_NOT_THEIRS)]
+    return "".join(traceback.format_list(own or entries))
+
+
+def coroutine_stack(coroutine: Any) -> str:
+    """The same of a coroutine that waits: asyncio's own Task.get_stack() ends where the first await is."""
+    entries = traceback.StackSummary()
+    while coroutine is not None:
+        for kind in ("cr", "gi", "ag"):
+            frame = getattr(coroutine, f"{kind}_frame", None)
+            if frame is not None:
+                entries.extend(traceback.StackSummary.extract([(frame, frame.f_lineno)]))
+                break
+        coroutine = next(filter(None, (getattr(coroutine, name, None) for name in _AWAITED)), None)
+    own = [entry for entry in entries if not entry.filename.startswith(_NOT_THEIRS)]
     return "".join(traceback.format_list(own or entries))

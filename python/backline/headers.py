@@ -11,9 +11,10 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL_BYTES: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _STATUS: Final = re.compile(r"[2-9][0-9]{2}( [^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
 
-# Hop-by-hop fields belong to the connection, which is the edge's (RFC 9110 7.6.1; wsgiref refuses them too).
+# Hop-by-hop fields belong to the connection, which is the edge's (RFC 9110 7.6.1). It looks at Connection itself: an
+# application may ask for "close".
 HOP_BY_HOP: Final = frozenset(
-    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding",
+    ("keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding",
      "upgrade")
 )  # fmt: skip
 
@@ -58,32 +59,44 @@ def check_status(status: object) -> None:
         )
 
 
-def check_wsgi(headers: object, known: Known) -> None:
-    """A list of (str, str) tuples with no control character and nothing outside latin-1."""
-    if not isinstance(headers, list):
+def check_wsgi(headers: Any, known: Known) -> list[tuple[str, str]]:
+    """Fields with no control character and nothing outside latin-1, as a list of tuples.
+
+    PEP 3333 wants exactly that list. Other servers take any sequence of pairs and drop hop-by-hop fields without a word
+    (applications that pass on another server's answer send them), so neither stops an application here.
+    """
+    if isinstance(headers, (str, bytes, dict)):
         raise TypeError(f"start_response: expected headers as a list of tuples, got {type(headers).__name__}")
+    fields = []
     size = 0
     for field in headers:
-        if not isinstance(field, tuple) or len(field) != 2:
+        if not isinstance(field, (tuple, list)) or len(field) != 2:
             raise TypeError(f"start_response: expected each header as a tuple (name, value), got {field!r}")
         name, value = field
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"start_response: expected a header's name and value as str, got {field!r}")
-        if not _TOKEN.match(name):
-            raise ValueError(f"start_response: {name!r} is not a header name (letters, digits and !#$%&'*+-.^_`|~)")
-        if _CONTROL.search(value):
-            raise ValueError(f"start_response: the value of {name} has a control character: {value!r}")
-        if name.lower() in HOP_BY_HOP and name.lower() != "connection":
-            raise ValueError(f"start_response: {name} belongs to the connection; an application may not set it")
-        try:
-            value.encode("latin-1")
-        except UnicodeEncodeError:
-            raise ValueError(f"start_response: the value of {name} has characters outside latin-1: {value!r}") from None
+        _check_wsgi_field(name, value)
+        if name.lower() in HOP_BY_HOP:
+            continue
+        pair = (name, value)
         if len(value) <= _WORTH:
-            known.remember(field)
+            known.remember(pair)
+        fields.append(pair)
         size += len(name) + len(value)
-    if len(headers) > _MOST or size > _LARGEST:
-        raise ValueError(f"start_response: expected at most {_MOST} headers of together {_LARGEST} bytes; send fewer")
+        if len(fields) > _MOST or size > _LARGEST:
+            raise ValueError(f"start_response: expected at most {_MOST} headers of together {_LARGEST} bytes; send fewer")
+    return fields
+
+
+def _check_wsgi_field(name: object, value: object) -> None:
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError(f"start_response: expected a header's name and value as str, got ({name!r}, {value!r})")
+    if not _TOKEN.match(name):
+        raise ValueError(f"start_response: {name!r} is not a header name (letters, digits and !#$%&'*+-.^_`|~)")
+    if _CONTROL.search(value):
+        raise ValueError(f"start_response: the value of {name} has a control character: {value!r}")
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"start_response: the value of {name} has characters outside latin-1: {value!r}") from None
 
 
 def check_asgi(headers: object, known: Known) -> list[tuple[bytes, bytes]]:

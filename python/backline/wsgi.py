@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Final, Protocol
 
-from . import wire
+from . import begun, wire
 from ._types import ExcInfo, WSGIApplication
 from .errors import ClientDisconnected, report
 from .headers import Known, check_status, check_wsgi
@@ -27,6 +27,9 @@ class Link(Protocol):
 
     def open(self, request: Request) -> None:
         """From now on the request gets the messages for its stream."""
+
+    def forget(self, request: Request) -> None:
+        """Undo open."""
 
     def poll(self, request: Request) -> None:
         """Take what has come for the request without waiting."""
@@ -98,13 +101,14 @@ _CONSTANTS: Final[dict[str, Any]] = {
 
 
 class Runner:
-    """Calls one application. ``settings`` are the welcome's; the loop sets ``link``."""
+    """Calls one application. ``settings`` are the welcome's; the loop sets ``link`` and ``begun``."""
 
     def __init__(self, application: WSGIApplication, settings: dict[str, Any], *, multithread: bool) -> None:
         self.application = application
         self.link: Link
         self.known = Known()
         self.window: int = settings["wsgi_window"]
+        self.begun = begun.nowhere()
         host, port = settings["server"]
         self.base = {
             **_CONSTANTS,
@@ -132,10 +136,15 @@ class Runner:
         environ["wsgi.early_hints"] = request.early_hints
         if environ["wsgi.url_scheme"] == "https":
             environ["HTTPS"] = "on"
+        self.begun[stream & begun.MASK] = 1
         try:
             self.call(request, environ)
         except ClientDisconnected:
             request.fail("the client has gone")
+        except StopIteration:
+            # What gunicorn takes for "the connection is mine now": no answer, and no error either.
+            request.ended = request.ended or not request.answered
+            request.fail("the application keeps the connection")
         except BaseException as error:
             report(error, f"answering {environ['REQUEST_METHOD']} {environ['RAW_URI']}")
             request.fail(type(error).__name__)
@@ -178,13 +187,11 @@ class Request:
         self.more = wire.BODY_WHOLE
         self.body: list[bytes] = []
         self.body_left = 0  # bytes taken by the application since the server was last asked for more
-        self.signal: Any = None  # the loop's, to wake who waits
+        self.signal: Any = None  # the loop's, to wake who waits; None until the loop has opened the request
 
     # What the application calls.
 
-    def start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
-    ) -> Any:
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /) -> Any:
         if exc_info is not None:
             try:
                 if self.answered:
@@ -194,15 +201,14 @@ class Request:
         elif self.status is not None:
             raise AssertionError("start_response was called a second time without exc_info (PEP 3333)")
         known = self.runner.known
-        try:
-            if status not in known.fields or not known.fields.issuperset(headers):
-                raise TypeError
-        except TypeError:  # a header that cannot be in a set is looked at too
+        if type(status) is not str or status not in known.fields:
             check_status(status)
-            check_wsgi(headers, known)
             known.remember(status)
+        if type(headers) is list and known.holds(headers):
+            self.headers = headers[:]  # the application may go on changing its own
+        else:
+            self.headers = check_wsgi(headers, known)
         self.status = status
-        self.headers = headers[:]
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -212,8 +218,7 @@ class Request:
     def early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
         """``environ["wsgi.early_hints"]``: 103 before the answer, as gunicorn has it."""
         if not self.answered:
-            fields = list(headers)
-            check_wsgi(fields, self.runner.known)
+            fields = check_wsgi(headers, self.runner.known)
             self.runner.link.emit((wire.HINT, self.stream, fields))
             self.runner.link.flush()
 
@@ -222,10 +227,13 @@ class Request:
     def respond(self, iterable: Iterable[bytes], whole: int) -> None:
         """Send what the application returned: each piece leaves before the next is asked for. ``whole`` is the kind of
         message that carries a whole answer."""
-        if type(iterable) in (list, tuple) and not self.answered:
-            body = iterable[0] if len(iterable) == 1 else b"".join(iterable)  # type: ignore[index,arg-type]
-            if len(body) <= wire.MAX_PIECE:
-                self.answer(body, whole)
+        body = None
+        if isinstance(iterable, (list, tuple)):  # first, because asking an abstract class costs more than all the rest
+            body = iterable[0] if len(iterable) == 1 else b"".join(iterable)
+        elif isinstance(iterable, Sized) and len(iterable) == 1:
+            body = next(iter(iterable), b"")
+        if body is not None:
+            if self.answer_whole(_as_bytes(body), whole):
                 return
             iterable = (body,)
         for data in iterable:
@@ -241,11 +249,22 @@ class Request:
         """The whole answer in one message."""
         if self.status is None:
             raise AssertionError("the application returned without calling start_response (PEP 3333)")
-        if type(body) is not bytes:
-            body = _as_bytes(body)
         self.answered = self.ended = True
-        self.open = kind != wire.ANSWER
+        if kind == wire.ANSWER:
+            self._close()
         self.runner.link.emit((kind, self.stream, self.status, self.headers, body))
+
+    def answer_whole(self, body: bytes, kind: int) -> bool:
+        """Answer with a body whose length is known, unless it has to leave in pieces; then at least say how long it is
+        (PEP 3333, "Handling the Content-Length Header")."""
+        if self.answered:
+            return False  # by write(), from inside the iterable
+        if len(body) <= wire.MAX_PIECE:
+            self.answer(body, kind)
+            return True
+        if not any(name.lower() == "content-length" for name, _ in self.headers):
+            self.headers.append(("Content-Length", str(len(body))))
+        return False
 
     def send(self, data: bytes) -> None:
         """A piece of the answer, in pieces the server takes, waiting while the client is too far behind."""
@@ -272,7 +291,7 @@ class Request:
 
     def done(self) -> None:
         """The application has returned."""
-        self.open = False
+        self._close()
         self.runner.link.emit((wire.DONE, self.stream))
 
     def fail(self, why: str) -> None:
@@ -281,8 +300,14 @@ class Request:
             self.done()
         elif self.open:
             self.ended = True
-            self.open = False
+            self._close()
             self.runner.link.emit((wire.ERROR, self.stream, why))
+
+    def _close(self) -> None:
+        """The stream's last message comes next. From then on its number may come again, for another request."""
+        self.open = False
+        if self.signal is not None:
+            self.runner.link.forget(self)
 
     # The body.
 

@@ -55,6 +55,8 @@ class Threads:
         self._requests: dict[int, Request] = {}  # those that get messages of their own
         self._waiting: list[Request] = []  # of these, those whose threads wait
         self._gone: set[int] = set()  # streams whose clients have gone before they were opened
+        self._early: dict[int, list[wire.Incoming]] = {}  # bodies of requests that no thread has begun
+        self._opening = threading.Lock()  # nothing is kept for a request in the moment in which it is opened
         self._stopping = False
         self.running: dict[int, int] = {}  # thread to stream, for stack dumps
 
@@ -106,6 +108,7 @@ class Threads:
     def _skip(self, stream: int) -> None:
         """A request that nobody waits for any more, before it has begun."""
         self._gone.discard(stream)
+        self._early.pop(stream, None)
         self.emit((wire.DONE, stream))
 
     # The lead.
@@ -187,6 +190,8 @@ class Threads:
             if message[0] == wire.REQUEST:
                 if self._gone:
                     self._gone.discard(message[1])
+                if self._early:
+                    self._early.pop(message[1], None)
                 self._work.append(message)
             else:
                 self._take(message)
@@ -197,9 +202,20 @@ class Threads:
             self._stopping = True
             return
         request = self._requests.get(stream)
-        if request is not None:
-            request.take(message)
-            request.signal.set()
+        if request is None:
+            with self._opening:
+                request = self._requests.get(stream)
+                if request is None:
+                    self._keep(message)
+                    return
+        request.take(message)
+        request.signal.set()
+
+    def _keep(self, message: wire.Incoming) -> None:
+        """A message for a request that no thread has begun, or that is over."""
+        kind, stream = message[0], message[1]
+        if kind == wire.BODY:
+            self._early.setdefault(stream, []).append(message)
         elif kind in (wire.DISCONNECT, wire.CANCEL):
             self._gone.add(stream)
 
@@ -234,10 +250,13 @@ class Threads:
 
     def open(self, request: Request) -> None:
         request.signal = threading.Event()
-        self._requests[request.stream] = request
-        if self._gone and request.stream in self._gone:
-            self._gone.discard(request.stream)
-            request.gone = True
+        with self._opening:
+            for message in self._early.pop(request.stream, ()):
+                request.take(message)
+            self._requests[request.stream] = request
+            if self._gone and request.stream in self._gone:
+                self._gone.discard(request.stream)
+                request.gone = True
 
     def forget(self, request: Request) -> None:
         self._requests.pop(request.stream, None)

@@ -1,0 +1,105 @@
+"""The stacks that a worker tells of itself, asked for over a real socket pair."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from backline import wire
+from backline.control import BOOT, Control, coroutine_stack, thread_stack
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Control, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(10)
+    control = Control(ours)
+    control.start()
+    yield control, theirs
+    # Never closed: the thread would take that for the end of the server and end this process.
+    _kept.append((ours, theirs))
+
+
+_kept: list[Any] = []
+
+
+def ask(conn: socket.socket, token: int, streams: list[int]) -> str:
+    conn.sendall(wire.encode([(wire.STACKS, token, streams)]))
+    decoder = wire.Decoder()
+    while True:
+        for message in decoder.feed(conn.recv(65536)):
+            assert message[:2] == (wire.TRACE, token)
+            text: str = message[2]
+            return text
+
+
+def wait_here(gate: threading.Event) -> None:
+    gate.wait(10)
+
+
+def test_thread_behind_a_stream(pair: tuple[Control, socket.socket]) -> None:
+    control, conn = pair
+    gate = threading.Event()
+    busy = threading.Thread(target=wait_here, args=(gate,), name="busy")
+    busy.start()
+    try:
+        assert busy.ident is not None
+        control.running = {busy.ident: 7}
+        text = ask(conn, 1, [7])
+        assert text.startswith("thread busy:\n")
+        assert "in wait_here\n    gate.wait(10)\n" in text
+        assert ask(conn, 2, [8]) == "(it ended meanwhile)"
+        everything = ask(conn, 3, [])
+        assert "thread busy:" in everything and "thread MainThread:" in everything
+        assert "backline-control" not in everything
+    finally:
+        gate.set()
+        busy.join()
+
+
+def test_what_is_no_thread(pair: tuple[Control, socket.socket]) -> None:
+    control, conn = pair
+    control.extra = {3: "task three", BOOT: "the lifespan"}.get
+    assert ask(conn, 1, [3]) == "task three"
+    assert ask(conn, 2, []).endswith("the lifespan")
+
+
+def test_coroutine_down_to_its_last_await() -> None:
+    async def outer() -> None:
+        await middle()
+
+    async def middle() -> None:
+        async for _ in inner():
+            pass
+
+    async def inner() -> Any:
+        await asyncio.get_running_loop().create_future()
+        yield
+
+    async def look() -> str:
+        task = asyncio.create_task(outer())
+        await asyncio.sleep(0)
+        text = coroutine_stack(task.get_coro())
+        task.cancel()
+        return text
+
+    text = asyncio.run(look())
+    places = [text.index(f"in {name}") for name in ("outer", "middle")]
+    assert places == sorted(places)
+    if sys.version_info >= (3, 12):
+        assert "in inner" in text  # before, async generators do not tell what they wait for
+
+
+def test_own_frames_are_left_out() -> None:
+    def application() -> str:
+        return thread_stack(sys._getframe())
+
+    text = application()
+    assert "in application" in text
+    assert "importlib" not in text

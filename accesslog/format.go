@@ -23,7 +23,7 @@ type Record struct {
 	Worker   string           // "web.1"; empty where no worker took part
 	PID      int              // of that worker; 0 where no worker took part
 	Answer   []backline.Field // header fields of the answer; only read when Format.NeedsAnswer()
-	Aborted  string           // why it ended early: "client", "worker", "timeout"; empty for a whole answer
+	Aborted  string           // why it ended early: "client", or a dispatch.Failure's name; empty for a whole answer
 }
 
 // Format is a compiled line format. It never changes, so any number of goroutines may share it.

@@ -60,7 +60,7 @@ type Config struct {
 	BodyMemory   int64 // 0: every body goes to a file
 	AnswerMemory int64
 	AnswerFile   int64 // 0: no file, the worker waits when AnswerMemory is full
-	ASGIWindow   int64
+	StreamWindow int64
 
 	ServerHeader bool
 	DateHeader   bool
@@ -72,8 +72,7 @@ type Config struct {
 	LogFile         string // "-" standard error, or a path
 	LogFormat       string // text or json
 
-	File     string // the settings file that was read; empty when there was none
-	PID      string // empty: no file is written
-	StateDir string
-	TempDir  string // empty: the system's
+	File    string // the settings file that was read; empty when there was none
+	PID     string // empty: no file is written
+	TempDir string // empty: the system's
 }

@@ -17,7 +17,7 @@ func TestEverySpellingSetsTheSame(t *testing.T) {
 		"bind": ":9", "host": "::1", "port": "9", "uds": "/a", "worker_class": "gthread", "env": "A=b", "root_path": "/a",
 		"chdir": ".", "pythonpath": "src", "asgi_spec_version": "2.3", "lifespan": "on", "log_level": "debug", "log_format": "json",
 		"retry": "off", "access_logformat": "json", "socket_mode": "0600", "max_worker_memory": "64MiB", "python": "python3.13",
-		"access_logfile": "a.log", "log_file": "b.log", "pid": "p", "state_dir": "s", "temp_dir": "t", "reload_dir": "src", "workers": "9", "answer_memory": "64KiB", "asgi_window": "64KiB",
+		"access_logfile": "a.log", "log_file": "b.log", "pid": "p", "temp_dir": "t", "reload_dir": "src", "workers": "9", "answer_memory": "64KiB", "stream_window": "64KiB",
 	}
 	for _, s := range config.Settings() {
 		if s.Key == "app" || s.Key == "config" {

@@ -85,6 +85,9 @@ func mistake(s Setting, origin Origin, err error) error {
 
 // hintFor says what to write, in the form of the place where the mistake stands.
 func hintFor(s Setting, origin Origin) string {
+	if s.positional() {
+		return "write for example mysite.wsgi"
+	}
 	if s.Default == "" {
 		if s.Zero == "" {
 			return ""

@@ -7,7 +7,7 @@ func applicationRows() []Setting {
 			Key: "app", Kind: KindString, Unit: "module:attribute", Group: group,
 			Zero: "none: `serve` and `check` then ask for one", check: checkApp,
 			Help: "The application, as the argument APP. `mysite.wsgi` looks for `application` or `app` in the module, " +
-				"`mysite.wsgi:site` takes that attribute, `mysite:create_app()` calls a factory.",
+				"`mysite.wsgi:site` takes that attribute, `mysite:create_app()` calls a factory, `src/mysite.py` names a file.",
 			field: func(c *Config) any { return &c.App },
 		},
 		{

@@ -11,7 +11,7 @@ func headerLimitRows(group string) []Setting {
 			Key: "limit_connections", Flags: []string{"limit-connections"}, Kind: KindInt, Default: "20000", Unit: "connections",
 			Min: "1", Max: "10000000", Group: group,
 			Help: "Client connections open at once. Each takes a file descriptor, so what `ulimit -n` allows may be less; it is said at " +
-				"start. Above it new connections are refused.",
+				"start. Above it idle connections are closed to make room, and new ones wait in the backlog.",
 			field: func(c *Config) any { return &c.LimitConnections },
 		},
 		{
@@ -86,11 +86,11 @@ func bufferRows() []Setting {
 			field: func(c *Config) any { return &c.AnswerFile },
 		},
 		{
-			Key: "asgi_window", Flags: []string{"stream-window"}, Kind: KindSize, Default: "256KiB", Unit: "bytes", Min: "16KiB",
+			Key: "stream_window", Flags: []string{"stream-window"}, Kind: KindSize, Default: "256KiB", Unit: "bytes", Min: "64KiB",
 			Max: "64MiB", Group: group,
-			Help: "Unread bytes of one ASGI stream, in each direction, before the sender waits. A small one costs speed on long distances, a " +
+			Help: "Bytes of one ASGI answer that the client has not taken when send() waits. A small one costs speed on long distances, a " +
 				"large one memory for each slow client.",
-			field: func(c *Config) any { return &c.ASGIWindow },
+			field: func(c *Config) any { return &c.StreamWindow },
 		},
 	}
 }

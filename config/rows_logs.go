@@ -50,7 +50,8 @@ func ownLogRows(group string) []Setting {
 		{
 			Key: "log_level", Flags: []string{"log-level"}, Kind: KindChoice, Default: "info", Unit: "name",
 			Choices: []string{"debug", "info", "warning", "error"}, Group: group, check: checkLogLevel,
-			Help:  "Least serious line that is written. critical is taken as error and trace as debug. With error, replaced workers go unnoticed.",
+			Help: "Least serious line of Backline's own that is written; what workers print always is. critical is taken as error and trace as debug. " +
+				"With error, replaced workers go unnoticed.",
 			field: func(c *Config) any { return &c.LogLevel },
 		},
 		{
@@ -82,12 +83,6 @@ func fileRows() []Setting {
 			Key: "pid", Flags: []string{"pid"}, Short: "p", Kind: KindString, Unit: "file", Group: group, Zero: "none",
 			Help:  "File for the process id, removed at the end. Scripts that signal from a stale one hit a stranger.",
 			field: func(c *Config) any { return &c.PID },
-		},
-		{
-			Key: "state_dir", Flags: []string{"state-dir"}, Kind: KindString, Unit: "folder", Group: group,
-			Zero:  "nothing is kept between starts",
-			Help:  "Folder for what has to survive a restart of the server. Two servers must not share one.",
-			field: func(c *Config) any { return &c.StateDir },
 		},
 		{
 			Key: "temp_dir", Flags: []string{"temp-dir"}, Kind: KindString, Unit: "folder", Group: group, Zero: "the system's ($TMPDIR)",

@@ -16,7 +16,7 @@ func poolRows(group string) []Setting {
 		},
 		{
 			Key: "worker_class", Flags: []string{"worker-class", "interface"}, Short: "k", Kind: KindChoice, Default: "auto",
-			Unit: "name", Choices: workerClasses(), Group: group, check: checkWorkerClass,
+			Unit: "name", Choices: []string{"auto", "threads", "asyncio"}, Group: group, check: checkWorkerClass,
 			Help: "How workers run the application. auto looks at it: threads for WSGI, asyncio for ASGI. gevent comes with a later release. " +
 				"gunicorn's names are understood: gthread is threads, sync is threads with one thread, uvicorn.workers.UvicornWorker " +
 				"is asyncio. With the wrong one the first request fails.",
@@ -71,8 +71,8 @@ func lifeRows(group string) []Setting {
 		{
 			Key: "max_worker_memory", Flags: []string{"max-worker-memory"}, Kind: KindSize, Default: "0", Unit: "bytes",
 			Group: group, Zero: "no limit", check: checkWorkerMemory,
-			Help: "Memory of one worker (resident) above which it is replaced after its requests. Below what the application needs after " +
-				"its import, workers are replaced for ever.",
+			Help: "Memory of one worker (resident) above which it is replaced after its requests. Its children are not counted. A limit " +
+				"below what the application takes before its first request is not applied, and the log says so.",
 			field: func(c *Config) any { return &c.MaxWorkerMemory },
 		},
 		{
@@ -84,7 +84,8 @@ func lifeRows(group string) []Setting {
 		},
 		{
 			Key: "reload", Flags: []string{"reload"}, Kind: KindBool, Default: "false", Unit: "switch", Group: group,
-			Help:  "Replace the workers when a source file changes. For development: on a server a deploy that copies files one by one is served half.",
+			Help: "Replace the workers when a source file changes. For development: on a server a deploy that copies files one by one is served half. " +
+				"Old workers have 2 s to finish, or graceful_timeout if that is shorter.",
 			field: func(c *Config) any { return &c.Reload },
 		},
 		{

@@ -159,13 +159,9 @@ func checkRootPath(text string) (string, error) {
 	return trimmed, nil
 }
 
-// checkApp refuses what cannot be an import; whether the module exists is found out by the worker, which has the path.
+// checkApp refuses what names no module; the rest is found out by the worker, which has the path.
 func checkApp(text string) (string, error) {
 	module, _, _ := strings.Cut(text, ":")
-	if strings.ContainsAny(module, `/\`) {
-		return "", fmt.Errorf("%q is a path: expected a module such as mysite.wsgi or mysite.wsgi:application; "+
-			"its folder belongs in --chdir", text)
-	}
 	if text != "" && module == "" {
 		return "", fmt.Errorf("%q has no module before the colon: expected mysite.wsgi:application", text)
 	}

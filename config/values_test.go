@@ -95,7 +95,7 @@ func TestTextsInCanonicalForm(t *testing.T) {
 		{checkApp, "", ""},
 		{checkApp, "mysite.wsgi", "mysite.wsgi"},
 		{checkApp, "mysite:create_app('a/b')", "mysite:create_app('a/b')"},
-		{checkApp, "src/mysite.py", "!--chdir"},
+		{checkApp, "src/mysite.py", "src/mysite.py"},
 		{checkApp, ":app", "!no module before the colon"},
 		{checkPair, "A=b=c", "A=b=c"},
 		{checkPair, "A=", "A="},

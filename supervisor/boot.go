@@ -39,8 +39,9 @@ func (w *Worker) boot() error {
 		}
 		return w.explain(io.EOF)
 	case <-timeout:
+		standsAt := w.stacks()
 		w.abort(result)
-		return w.timedOut()
+		return w.timedOut(standsAt)
 	case <-w.stops:
 	case <-w.quit:
 	}
@@ -54,6 +55,7 @@ func (w *Worker) handshake() error {
 	if err != nil {
 		return err
 	}
+	w.Hello = hello
 	w.setState(Importing)
 	if err := wire.WriteWelcome(w.Conn, hello.Codec, w.opts.Version, w.opts.Settings); err != nil {
 		return err
@@ -62,7 +64,7 @@ func (w *Worker) handshake() error {
 	if err != nil {
 		return err
 	}
-	w.Hello, w.Up = hello, up
+	w.Up = up
 	return nil
 }
 
@@ -71,7 +73,7 @@ func (w *Worker) abort(result <-chan error) {
 	w.killAndWait()
 	// A descendant in a process group of its own may hold the other end.
 	_ = w.Conn.SetDeadline(time.Now())
-	_ = <-result
+	<-result //nolint:errcheck // it says what we have just done
 }
 
 // explain ends the process, if it has not ended by itself, and makes of err an error for people.
@@ -85,7 +87,7 @@ func (w *Worker) explain(err error) error {
 	w.killAndWait()
 	switch {
 	case isApp:
-		return &backline.Error{Op: "start worker " + w.Name, Code: backline.CodeApp, Message: fault.Message,
+		return &backline.Error{Op: "start the application", Code: backline.CodeApp, Message: fault.Message,
 			Hint: fault.Hint, Detail: fault.Traceback}
 	case isOurs:
 		return ours
@@ -99,18 +101,46 @@ func (w *Worker) explain(err error) error {
 		fmt.Sprintf("expected a Python 3.10 or newer that runs the worker; try it: %s --version", w.opts.Command[0]))
 }
 
-func (w *Worker) timedOut() error {
+func (w *Worker) timedOut(standsAt string) error {
 	if State(w.state.Load()) != Importing {
 		return w.bootError(backline.CodeWorker, fmt.Sprintf("the process did not say hello within %v", w.opts.BootTimeout),
 			fmt.Sprintf("expected a Python 3.10 or newer that runs the worker; try it: %s --version", w.opts.Command[0]))
 	}
-	return w.bootError(backline.CodeApp,
+	err := w.bootError(backline.CodeApp,
 		fmt.Sprintf("the application was not imported and started within %v", w.opts.BootTimeout),
 		"find what its import or its lifespan waits for, or raise --worker-boot-timeout")
+	if standsAt != "" {
+		err.Detail = standsAt
+	}
+	return err
+}
+
+// stacks asks the worker where its import or its lifespan stands. "" if it does not say so in time.
+func (w *Worker) stacks() string {
+	if State(w.state.Load()) != Importing {
+		return "" // it has not said hello, so it does not listen yet
+	}
+	_ = w.Control.SetDeadline(time.Now().Add(lastWords))
+	var ask wire.Batch
+	ask.Reset(w.Hello.Codec)
+	ask.AddStacks(0, nil)
+	if _, err := w.Control.Write(ask.Packet()); err != nil {
+		return ""
+	}
+	var messages wire.Messages
+	var m wire.Message
+	payload, err := wire.NewReader(w.Control).Next()
+	if err != nil || messages.Open(payload) != nil {
+		return ""
+	}
+	if more, err := messages.Next(&m); err != nil || !more || m.Kind != wire.KindTrace {
+		return ""
+	}
+	return string(m.Data)
 }
 
 // bootError shows what the worker printed last, which is all that is known.
-func (w *Worker) bootError(code backline.Code, message, hint string) error {
+func (w *Worker) bootError(code backline.Code, message, hint string) *backline.Error {
 	return &backline.Error{Op: "start worker " + w.Name, Code: code, Message: message, Hint: hint,
 		Detail: w.process.output.lastLines()}
 }

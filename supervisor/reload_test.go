@@ -94,7 +94,7 @@ func TestRetire(t *testing.T) {
 	callers.Wait()
 	w.Retire(Stuck)
 	b.observer.wait(t, "up web.1", "up web.2", "drain web.1", "down web.1 max-requests")
-	b.logs.wait(t, 1, "INFO worker ended", "reason=max-requests", "worker=web.1")
+	b.logs.wait(t, 1, "worker ended", "reason=max-requests", "worker=web.1")
 	w.Retire(Memory)
 	w.Kill(Broken)
 	b.cancel()
@@ -113,7 +113,7 @@ func TestRetireKeepsTheWorkerUntilASuccessorComesUp(t *testing.T) {
 	}
 	b.observer.wait(t, "up web.1")
 	b.write(t, "mended")
-	b.logs.wait(t, 1, "INFO worker ended", "reason=max-requests", "worker=web.1")
+	b.logs.wait(t, 1, "worker ended", "reason=max-requests", "worker=web.1")
 }
 
 func TestAStuckWorkerDoesNotWaitForAReload(t *testing.T) {

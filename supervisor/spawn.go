@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"backline"
+	"backline/wire"
 )
 
 // pipeGrace is how long the output of a worker is read after its end. Only a descendant that left the worker's process
@@ -22,6 +23,7 @@ const pipeGrace = time.Second
 type process struct {
 	pid           int
 	conn, control net.Conn
+	begun         *wire.Begun
 	output        *output
 	ended         chan struct{} // closed when it is reaped, its group killed and its output read
 
@@ -31,8 +33,8 @@ type process struct {
 	reaped bool // the pid may belong to somebody else
 }
 
-// spawn starts the command with two socket pairs at descriptors 3 and 4, in a process group of its own: Ctrl-C in a
-// terminal reaches only the server, which then stops the workers in order.
+// spawn starts the command with two socket pairs at descriptors 3 and 4 and shared memory at 5, in a process group of its
+// own: Ctrl-C in a terminal reaches only the server, which then stops the workers in order.
 func spawn(opts *Options, name string) (*process, error) {
 	var ends descriptors
 	defer ends.closeTheirs()
@@ -41,7 +43,7 @@ func spawn(opts *Options, name string) (*process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err := ends.open()
 	if err == nil {
-		cmd.ExtraFiles = []*os.File{ends.theirConn, ends.theirControl}
+		cmd.ExtraFiles = []*os.File{ends.theirConn, ends.theirControl, ends.theirBegun}
 		// Files and not writers: with writers, Wait would not return while a grandchild has them open.
 		cmd.Stdout, cmd.Stderr = ends.theirStdout, ends.theirStderr
 		err = cmd.Start()
@@ -51,7 +53,7 @@ func spawn(opts *Options, name string) (*process, error) {
 		return nil, spawnError(opts, name, err)
 	}
 	p := &process{
-		pid: cmd.Process.Pid, conn: ends.conn, control: ends.control,
+		pid: cmd.Process.Pid, conn: ends.conn, control: ends.control, begun: ends.begun,
 		ended: make(chan struct{}), cmd: cmd, output: newOutput(name, opts.Output),
 	}
 	go p.reap(ends.stdout, ends.stderr)
@@ -144,6 +146,8 @@ type descriptors struct {
 	stdout, stderr           *os.File
 	theirConn, theirControl  *os.File
 	theirStdout, theirStderr *os.File
+	begun                    *wire.Begun
+	theirBegun               *os.File
 }
 
 func (d *descriptors) open() (err error) {
@@ -151,6 +155,9 @@ func (d *descriptors) open() (err error) {
 		return err
 	}
 	if d.control, d.theirControl, err = socketPair(); err != nil {
+		return err
+	}
+	if d.begun, d.theirBegun, err = shareMemory(); err != nil {
 		return err
 	}
 	if d.stdout, d.theirStdout, err = os.Pipe(); err != nil {
@@ -161,7 +168,7 @@ func (d *descriptors) open() (err error) {
 }
 
 func (d *descriptors) closeTheirs() {
-	for _, file := range []*os.File{d.theirConn, d.theirControl, d.theirStdout, d.theirStderr} {
+	for _, file := range []*os.File{d.theirConn, d.theirControl, d.theirBegun, d.theirStdout, d.theirStderr} {
 		_ = file.Close() // a nil file answers with an error
 	}
 }

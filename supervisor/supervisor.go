@@ -29,6 +29,7 @@ type Supervisor struct {
 	ready    chan struct{} // closed when the first worker is up
 	quit     chan struct{} // closed by Quit; every worker's goroutine listens
 	quitOnce sync.Once
+	endBy    atomic.Pointer[time.Time] // nil until EndBy
 	workers  atomic.Pointer[[]*Worker] // every process that has not been reaped, in order of start
 	lives    sync.WaitGroup            // the goroutines of workers
 
@@ -93,6 +94,10 @@ func (s *Supervisor) Reload() { s.inbox.post(s.reload) }
 // Scale adds delta places, or takes -delta away, newest first; their workers drain. One place always stays.
 func (s *Supervisor) Scale(delta int) { s.inbox.post(func() { s.scale(delta) }) }
 
+// EndBy bounds drains that begin from now on, on top of Options.GracefulTimeout: a server that stops has one graceful
+// timeout for everything, and its clients have had their part of it.
+func (s *Supervisor) EndBy(t time.Time) { s.endBy.Store(&t) }
+
 // Quit kills every worker at once and makes Run return. The second signal of an impatient operator.
 func (s *Supervisor) Quit() { s.quitOnce.Do(func() { close(s.quit) }) }
 
@@ -129,7 +134,12 @@ func (s *Supervisor) cameUp(w *Worker) {
 	old := p.current
 	p.current, p.next = w, nil
 	if old == nil {
-		w.log.Info("worker up", "pid", w.PID, "boot", w.upAt.Sub(w.started).Round(time.Millisecond))
+		level := slog.LevelInfo
+		if w.number <= s.opts.Workers {
+			level = slog.LevelDebug // as it should be: whoever starts the pool says so, once for all of them
+		}
+		boot := w.upAt.Sub(w.started).Round(time.Millisecond)
+		w.log.Log(context.Background(), level, "worker up", "pid", w.PID, "boot", boot)
 	} else {
 		w.log.Info("worker up, takes over", "pid", w.PID, "from", old.Name, "reason", p.reason.String())
 		old.stop(p.reason)
@@ -144,9 +154,9 @@ func (s *Supervisor) cameUp(w *Worker) {
 // retryFailed gives the places that failed before the first worker came up the patience that later failures get.
 func (s *Supervisor) retryFailed() {
 	for _, p := range s.places {
-		if p.failed != nil {
-			delay := s.restartLater(p, 0)
-			logFailure(s.opts.Log, "worker did not come up", p.failed, "retry_in", delay)
+		if err := p.failed; err != nil {
+			delay := s.restartLater(p, 0) // forgets it
+			logFailure(s.opts.Log, "worker did not come up", err, "retry_in", delay)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func TestWorkersComeUpAndStop(t *testing.T) {
 		t.Errorf("Run: %v; expected nil after a stop", err)
 	}
 	b.observer.wait(t, "up web.1|up web.2", "drain web.1|drain web.2|down web.1 shutdown|down web.2 shutdown")
-	b.logs.wait(t, 2, "INFO worker ended", "reason=shutdown", "status=exit status 0")
+	b.logs.wait(t, 2, "worker ended", "reason=shutdown", "status=exit status 0")
 }
 
 func TestCrashIsReplacedAtOnce(t *testing.T) {
@@ -105,7 +105,7 @@ func TestRepeatedCrashBacksOff(t *testing.T) {
 		b.logs.wait(t, 1, "ERROR worker did not come up", "retry_in="+pause, fmt.Sprintf("worker=web.%d", i+2), "NameError: x")
 	}
 	b.write(t, "fine")
-	b.logs.wait(t, 2, "INFO worker up ")
+	b.logs.wait(t, 2, "worker up pid=")
 }
 
 func TestFailureOfTheFirstGenerationEndsRun(t *testing.T) {
@@ -120,7 +120,7 @@ func TestFailureOfTheFirstGenerationEndsRun(t *testing.T) {
 		"raises":       {"raise", nil, backline.CodeApp, "mysite.wsgi raised NameError", "mysite/wsgi.py, line 3"},
 		"exits":        {"exit", nil, backline.CodeApp, "exit status 7", "giving up: no database"},
 		"never hello":  {"mute", nil, backline.CodeWorker, "before it said hello: exit status 1", "cannot even begin"},
-		"other one":    {"old", nil, backline.CodeProtocol, "the worker runs backline 0.0.1", ""},
+		"other one":    {"old", nil, backline.CodeProtocol, "the worker runs backline", ""},
 		"never up":     {"hang", func(o *Options) { o.BootTimeout = 2 * time.Second }, backline.CodeApp, "within 2s", "hanging"},
 		"no python":    {"fine", func(o *Options) { o.Command = []string{"python-none"} }, backline.CodeWorker, `cannot run "python-none"`, ""},
 		"no directory": {"fine", func(o *Options) { o.Dir = "/none" }, backline.CodeWorker, "cannot start in /none", ""},
@@ -161,7 +161,7 @@ func TestOneWorkerThatComesUpIsEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.logs.wait(t, 1, "ERROR worker did not come up", "somebody else was first", "retry_in=0s")
-	b.logs.wait(t, 2, "INFO worker up ")
+	b.logs.wait(t, 2, "worker up pid=")
 }
 
 func TestScale(t *testing.T) {
@@ -192,7 +192,7 @@ func TestStopWaitsForRequests(t *testing.T) {
 	if err := b.end(t); err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	b.logs.wait(t, 1, "INFO worker ended", "status=exit status 0")
+	b.logs.wait(t, 1, "worker ended", "status=exit status 0")
 }
 
 func TestStopIsBounded(t *testing.T) {

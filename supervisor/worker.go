@@ -14,10 +14,11 @@ import (
 
 // Worker is one process, from its start to its end.
 type Worker struct {
-	Name    string   // "web.3"
-	PID     int      // also the number of its process group
-	Conn    net.Conn // hello, welcome, up; then requests and answers
-	Control net.Conn // asks for stacks
+	Name    string      // "web.3"
+	PID     int         // also the number of its process group
+	Conn    net.Conn    // hello, welcome, up; then requests and answers
+	Control net.Conn    // asks for stacks
+	Begun   *wire.Begun // which streams' requests have reached the application
 
 	Hello wire.Hello // set before WorkerUp
 	Up    wire.Up    // set before WorkerUp
@@ -99,7 +100,7 @@ func (w *Worker) spawn() error {
 		return err
 	}
 	w.process, w.PID = process, process.pid
-	w.Conn, w.Control = process.conn, process.control
+	w.Conn, w.Control, w.Begun = process.conn, process.control, process.begun
 	w.started = time.Now()
 	return nil
 }
@@ -118,8 +119,11 @@ func (w *Worker) live() {
 		w.supervisor.opts.Observer.WorkerDown(w, end.reason)
 		if asked != 0 {
 			level := slog.LevelInfo
-			if end.status != exitedWell {
+			switch {
+			case end.status != exitedWell:
 				level = slog.LevelWarn // it may have taken requests with it
+			case asked == Shutdown:
+				level = slog.LevelDebug
 			}
 			w.log.Log(context.Background(), level, "worker ended", "pid", w.PID,
 				"reason", end.reason.String(), "status", end.status)
@@ -163,7 +167,7 @@ func (w *Worker) serve() Reason {
 		case <-w.process.ended:
 			return 0
 		case reason := <-w.stops:
-			w.end()
+			w.end(reason)
 			return reason
 		case <-w.quit:
 			w.killAndWait()
@@ -191,27 +195,39 @@ func (w *Worker) checkLimit() {
 	}
 }
 
+// stuckTimeout is StopTimeout for a worker that is replaced because something in it never ends: it seldom does then,
+// and may keep a core busy meanwhile.
+const stuckTimeout = time.Second
+
 // end lets the worker finish and waits for its process: drain, stop, SIGTERM, SIGKILL. Each step is bounded.
-func (w *Worker) end() {
+func (w *Worker) end(reason Reason) {
 	w.setState(Draining)
 	w.link.Drain()
-	drained, gone := w.wait(w.link.Idle(), w.opts.GracefulTimeout)
+	grace := w.opts.GracefulTimeout
+	if until := w.supervisor.endBy.Load(); until != nil {
+		grace = min(grace, time.Until(*until))
+	}
+	drained, gone := w.wait(w.link.Idle(), grace)
 	if gone {
 		return
 	}
 	w.setState(Stopping)
 	patience := w.opts.KillTimeout
 	if drained {
-		if _, gone = w.wait(nil, w.opts.StopTimeout); gone {
+		limit := w.opts.StopTimeout
+		if reason == Stuck {
+			limit = min(limit, stuckTimeout)
+		}
+		if _, gone = w.wait(nil, limit); gone {
 			return
 		}
-		w.log.Warn("worker does not end after its last request; SIGTERM", "pid", w.PID, "waited", w.opts.StopTimeout)
+		w.log.Warn("worker does not end after its last request; SIGTERM", "pid", w.PID, "waited", limit)
 	} else {
 		// It was not told to stop, because it still has requests: the signal is the first word of it, so it gets the
 		// time for its lifespan shutdown now.
 		patience = w.opts.StopTimeout
 		w.log.Warn("worker has requests after the graceful timeout; they are lost", "pid", w.PID,
-			"waited", w.opts.GracefulTimeout)
+			"waited", max(grace, 0).Round(time.Millisecond))
 	}
 	w.process.signal(syscall.SIGTERM)
 	if _, gone = w.wait(nil, patience); gone {

@@ -2,10 +2,10 @@ package main
 
 import (
 	"cmp"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"backline"
 	"backline/config"
@@ -24,10 +24,11 @@ type application struct {
 	config      *config.Config
 }
 
-// startWorker is what the interpreter runs. The version is checked before the package is imported, because the package
-// does not compile on older ones.
+// startWorker is what the interpreter runs. The version is checked before the package is imported, because the
+// package does not compile on older ones.
 const startWorker = "import sys\n" +
-	"sys.version_info < (3, 10) and sys.exit('Backline needs Python 3.10 or newer; ' + sys.executable + ' is ' + sys.version.split()[0])\n" +
+	"sys.version_info < (3, 10) and sys.exit(" +
+	"'Backline needs Python 3.10 or newer; ' + sys.executable + ' is ' + sys.version.split()[0])\n" +
 	"sys.path[0] = sys.argv.pop(1)\n" +
 	"from backline.worker import main\n" +
 	"main()\n"
@@ -41,7 +42,7 @@ func newApplication(p *process, c *config.Config) (*application, error) {
 		return nil, &backline.Error{Op: "find the application's folder", Code: backline.CodeUsage, Err: err}
 	}
 	a := &application{dir: dir, environ: workerEnviron(p.environ, c.Env), config: c}
-	if a.interpreter, err = python.FindInterpreter(c.Python, p.environ, dir); err != nil {
+	if a.interpreter, err = python.FindInterpreter(p.fromHere(c.Python), p.environ, dir); err != nil {
 		return nil, err
 	}
 	folder, err := python.Extract("")
@@ -52,8 +53,24 @@ func newApplication(p *process, c *config.Config) (*application, error) {
 	return a, nil
 }
 
-// workerEnviron is the server's environment, what --env adds, and unbuffered output: lines are to appear in the log when
-// they are printed.
+// fromHere gives a path as it was typed its meaning: from the folder of the command, where a shell completes it. What
+// is not there stays as it is, and is looked for in the application's folder, where backline.toml may name it from.
+func (p *process) fromHere(path string) string {
+	if !strings.ContainsRune(path, filepath.Separator) || filepath.IsAbs(path) {
+		return path
+	}
+	here, err := filepath.Abs(filepath.Join(p.dir, path))
+	if err == nil {
+		_, err = os.Stat(here)
+	}
+	if err != nil {
+		return path
+	}
+	return here
+}
+
+// workerEnviron is the server's environment, what --env adds, and unbuffered output: lines are to appear in the log
+// when they are printed.
 func workerEnviron(environ, more []string) []string {
 	all := append([]string{"PYTHONUNBUFFERED=1"}, environ...)
 	return append(all, more...)
@@ -69,16 +86,26 @@ func (a *application) defaults(listeners []*edge.Listener) wire.Defaults {
 }
 
 // supervise gives the supervisor's options.
-func (a *application) supervise(c *config.Config, log *slog.Logger, o supervisor.Observer, d wire.Defaults) supervisor.Options {
+func (a *application) supervise(
+	c *config.Config, log *journal, o supervisor.Observer, d wire.Defaults,
+) supervisor.Options {
+	grace := c.GracefulTimeout
+	if c.Reload {
+		grace = min(grace, reloadGrace)
+	}
 	return supervisor.Options{
 		Pool: "web", Workers: c.Workers, Command: a.command, Dir: a.dir, Env: a.environ, Version: python.Version(),
-		Settings: a.settings(c, d), BootTimeout: c.WorkerBootTimeout, GracefulTimeout: orNever(c.GracefulTimeout),
-		MaxMemory: c.MaxWorkerMemory, Log: log, Observer: o,
-		Output: func(worker, _ string, line []byte) { log.Info(string(line), "worker", worker) },
+		Settings: a.settings(c, d), BootTimeout: orNone(c.WorkerBootTimeout), GracefulTimeout: orNone(grace),
+		MaxMemory: c.MaxWorkerMemory, Log: log.Logger, Observer: o, Output: log.output,
 	}
 }
 
-// wsgiWindow is how many bytes of a WSGI answer may be on their way to the edge, which takes them as fast as they come.
+// reloadGrace is how long workers may finish their requests with --reload: a developer who saves a file wants to see
+// it, and a page that keeps a stream open would hold the old code for the whole graceful timeout.
+const reloadGrace = 2 * time.Second
+
+// wsgiWindow is how many bytes of a WSGI answer may be on their way to the edge, which takes them as fast as they
+// come.
 const wsgiWindow = 1 << 20
 
 // settings go to the workers with the welcome.
@@ -88,9 +115,10 @@ func (a *application) settings(c *config.Config, d wire.Defaults) map[string]any
 		port = nil
 	}
 	return map[string]any{
-		"app": c.App, "factory": c.Factory, "interface": workerInterface(c.WorkerClass), "pythonpath": absolute(c.PythonPath, a.dir),
-		"threads": c.Threads, "worker_connections": c.WorkerConnections, "workers": c.Workers, "lifespan": c.Lifespan,
-		"asgi_spec_version": c.ASGISpecVersion, "wsgi_window": wsgiWindow, "asgi_window": c.ASGIWindow,
+		"app": c.App, "factory": c.Factory, "interface": workerInterface(c.WorkerClass),
+		"pythonpath": absolute(c.PythonPath, a.dir),
+		"threads":    c.Threads, "worker_connections": c.WorkerConnections, "workers": c.Workers, "lifespan": c.Lifespan,
+		"asgi_spec_version": c.ASGISpecVersion, "wsgi_window": wsgiWindow, "asgi_window": c.StreamWindow,
 		"scheme": d.Scheme, "root_path": d.RootPath, "server": []any{d.Server.Host, port},
 	}
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"backline/accesslog"
+	"backline/config"
 	"backline/dispatch"
 	"backline/supervisor"
+	"backline/wire"
 )
 
 // checkCommand finds out whether the settings are right and the application can be imported and started, without
@@ -16,7 +19,7 @@ func checkCommand(p *process) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "check [APP]",
 		Short: "Check the settings, import and start the application, and stop: for before a deploy",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  cobra.ArbitraryArgs,
 	}
 	flags := bindSettings(command)
 	command.RunE = func(c *cobra.Command, args []string) error {
@@ -24,39 +27,63 @@ func checkCommand(p *process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		config := &loaded.Config
-		if config.App == "" {
+		log, err := checkSettings(p, loaded)
+		if err != nil {
+			return err
+		}
+		if loaded.Config.App == "" {
 			fmt.Fprintln(p.stdout, "The settings are right. No application was named, so none was imported.")
 			return nil
 		}
-		config.Workers = 1
-		log, err := openLog(config, p.stderr)
-		if err != nil {
-			return err
+		up, err := tryApplication(c.Context(), p, &loaded.Config, log)
+		if err == nil {
+			fmt.Fprintf(p.stdout, "The settings are right, and %s starts (%s, %s).\n",
+				up.Application, interfaceName(up.Interface), up.Interpreter)
+			for _, note := range up.Notes {
+				fmt.Fprintf(p.stdout, "Note: %s\n", note)
+			}
 		}
-		warn(log, loaded)
-		app, err := newApplication(p, config)
-		if err != nil {
-			return err
-		}
-		dispatcher := dispatch.New(dispatch.Options{Log: log})
-		workers, err := supervisor.New(app.supervise(config, log, newObserver(dispatcher), app.defaults(nil)))
-		if err != nil {
-			return err
-		}
-		all := newParts(c.Context())
-		running := all.start(workers.Run)
-		select {
-		case <-workers.Ready():
-		case err := <-running.ended:
-			return err
-		}
-		up := dispatcher.Serving()
-		if err := errors.Join(all.stop()); err != nil {
-			return err
-		}
-		fmt.Fprintf(p.stdout, "The settings are right, and %s starts (%s, %s).\n", up.Application, up.Interface, up.Interpreter)
-		return nil
+		return err
 	}
 	return command
+}
+
+// checkSettings judges what the settings alone cannot: values that other parts understand, and the surroundings.
+// Addresses are not bound, because the server that is to be replaced still listens there.
+func checkSettings(p *process, loaded *config.Loaded) (*journal, error) {
+	c := &loaded.Config
+	log, err := openJournal(c, p.stderr)
+	if err != nil {
+		return nil, err
+	}
+	warn(log, loaded)
+	if _, err := accesslog.Compile(c.AccessLogformat); err != nil {
+		return nil, loaded.Mistake("access_logformat", err)
+	}
+	if _, err := measure(c.LimitConnections, c.Workers); err != nil {
+		return nil, err
+	}
+	return log, checkTempDir(loaded)
+}
+
+// tryApplication starts one worker and stops it when it is up.
+func tryApplication(ctx context.Context, p *process, c *config.Config, log *journal) (wire.Up, error) {
+	c.Workers = 1
+	app, err := newApplication(p, c)
+	if err != nil {
+		return wire.Up{}, err
+	}
+	dispatcher := dispatch.New(dispatch.Options{Log: log.Logger})
+	workers, err := supervisor.New(app.supervise(c, log, newObserver(dispatcher), app.defaults(nil)))
+	if err != nil {
+		return wire.Up{}, err
+	}
+	all := newParts(ctx)
+	all.start(workers.Run)
+	select {
+	case <-workers.Ready():
+		return dispatcher.Serving(), all.stop()
+	case part := <-all.ended:
+		return wire.Up{}, part.err
+	}
 }

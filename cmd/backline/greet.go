@@ -2,50 +2,83 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
-
-	"backline/config"
 )
 
-// greet says in a few lines what is served, where, by whom and within which bounds.
+// greet says in a few lines what is served, where, by whom and within which bounds. A log of JSON objects gets it as
+// one of them.
 func (s *server) greet() {
-	up := s.dispatcher.Serving()
-	fmt.Fprintf(s.process.stderr, "backline %s serves %s (%s)\n", version, up.Application, describe(up.Interface, s.config))
-	for _, l := range s.listeners {
-		fmt.Fprintf(s.process.stderr, "  on        %s\n", l.Name)
+	up, took := s.dispatcher.Serving(), time.Since(s.started).Round(time.Millisecond)
+	if s.config.LogFormat == "json" {
+		s.log.Info("serving",
+			"version", version, "application", up.Application, "interface", up.Interface, "on", s.addresses(),
+			"workers", s.config.Workers, "interpreter", up.Interpreter, "python", s.app.interpreter.Path,
+			"connections", s.capacity.connections, "queue", s.config.QueueSize, "ready_in", took)
+	} else {
+		s.greetPeople(took)
 	}
-	fmt.Fprintf(s.process.stderr, "  with      %s, %s (%s)\n", count(s.config.Workers, "worker"), up.Interpreter, pretty(s.app.interpreter.Path))
-	fmt.Fprintf(s.process.stderr, "  up to     %s connections, %s requests waiting for a worker\n", thousands(s.config.LimitConnections), thousands(s.config.QueueSize))
-	fmt.Fprintf(s.process.stderr, "  ready in  %s; Ctrl-C stops\n", time.Since(s.started).Round(time.Millisecond))
 	for _, note := range up.Notes {
 		s.log.Info(note)
 	}
 }
 
-func describe(kind string, c *config.Config) string {
-	if kind == "wsgi" {
-		return "WSGI, " + count(c.Threads, "thread") + " each"
+func (s *server) greetPeople(took time.Duration) {
+	up := s.dispatcher.Serving()
+	var text strings.Builder
+	say := func(what, format string, args ...any) {
+		fmt.Fprintf(&text, "  %-9s %s\n", what, fmt.Sprintf(format, args...))
 	}
-	return "ASGI, one event loop each"
+	fmt.Fprintf(&text, "backline %s serves %s (%s)\n", version, up.Application, s.describe(up.Interface))
+	for _, address := range s.addresses() {
+		say("on", "%s", address)
+	}
+	say("with", "%s, %s (%s)", count(s.config.Workers, "worker"), up.Interpreter, pretty(s.app.interpreter.Path))
+	say("up to", "%s, %s waiting for a worker", s.capacity, count(s.config.QueueSize, "request"))
+	say("ready in", "%d ms; Ctrl-C stops", took.Milliseconds())
+	fmt.Fprint(s.process.stderr, text.String())
+}
+
+func (s *server) addresses() []string {
+	all := make([]string, 0, len(s.listeners))
+	for _, l := range s.listeners {
+		all = append(all, l.Name)
+	}
+	return all
+}
+
+func (s *server) describe(kind string) string {
+	if kind == "wsgi" {
+		return interfaceName(kind) + ", " + count(s.config.Threads, "thread") + " each"
+	}
+	return interfaceName(kind) + ", one event loop each"
+}
+
+// interfaceName is how people write "wsgi" and "asgi".
+func interfaceName(kind string) string { return strings.ToUpper(kind) }
+
+// String says how many clients, and what keeps it from being more.
+func (c capacity) String() string {
+	clients := count(c.connections, "connection")
+	if c.files > 0 {
+		clients += " (ulimit -n is " + thousands(c.files) + ")"
+	}
+	return clients
 }
 
 func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+	if n != 1 {
+		what += "s"
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return thousands(n) + " " + what
 }
 
 // thousands writes 20000 as 20,000.
 func thousands(n int) string {
-	digits := fmt.Sprint(n)
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
+	digits := strconv.Itoa(n)
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
 	}
-	return b.String()
+	return digits
 }

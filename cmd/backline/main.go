@@ -20,7 +20,7 @@ import (
 // Set by the build (ci/build.sh).
 var (
 	version = "0.1.0"
-	commit  = "unknown"
+	commit  = "unknown" //nolint:gochecknoglobals // the linker's, as version is
 )
 
 func main() {
@@ -39,22 +39,66 @@ type process struct {
 
 // run is the program. It gives the exit status.
 func run(ctx context.Context, p process) int {
-	root := &cobra.Command{
-		Use:           "backline",
-		Short:         "Serve Python web applications (WSGI and ASGI) from supervised worker processes",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	root.AddCommand(serveCommand(&p), checkCommand(&p), settingsCommand(&p), versionCommand(&p))
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetArgs(p.args)
-	root.SetOut(p.stdout)
-	root.SetErr(p.stderr)
-	err := root.ExecuteContext(ctx)
+	err := rootCommand(&p).ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	return tell(p.stderr, err)
+}
+
+// rootCommand is `backline` alone, which says what there is.
+func rootCommand(p *process) *cobra.Command {
+	root := &cobra.Command{
+		Use:                        "backline",
+		Version:                    versionText(),
+		SuggestionsMinimumDistance: 2,
+		Args:                       cobra.ArbitraryArgs,
+		SilenceUsage:               true,
+		SilenceErrors:              true,
+	}
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return unknownCommand(args[0], c.SuggestionsFor(args[0]))
+	}
+	ordinary := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		if c == root {
+			fmt.Fprint(p.stdout, overview)
+			return
+		}
+		ordinary(c, args)
+	})
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.AddCommand(serveCommand(p), checkCommand(p), settingsCommand(p), versionCommand(p))
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetArgs(p.args)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	return root
+}
+
+const overview = `Backline serves Python web applications (WSGI and ASGI) from supervised worker processes.
+
+  backline serve mysite.wsgi     serve an application on http://127.0.0.1:8000
+  backline check mysite.wsgi     check the settings, import and start the application, and stop
+  backline settings              every setting, its value and where it came from
+  backline version               the version
+
+backline serve --help lists the flags. A backline.toml in the working directory is read.
+`
+
+// unknownCommand explains a word that is none of ours: a mistyped one, or an application without "serve".
+func unknownCommand(word string, near []string) error {
+	hint := "backline --help lists the commands"
+	switch {
+	case len(near) > 0:
+		hint = "did you mean backline " + near[0] + "?"
+	case strings.ContainsAny(word, ".:/"):
+		hint = "to serve an application, write: backline serve " + word
+	}
+	return &backline.Error{Code: backline.CodeUsage, Message: fmt.Sprintf("there is no command %q", word), Hint: hint}
 }
 
 // tell writes errors for people and gives the exit status.
@@ -78,9 +122,10 @@ func tell(w io.Writer, err error) int {
 
 // flatten takes joined errors apart.
 func flatten(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost is meant
-		var all []error
-		for _, each := range joined.Unwrap() {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		parts := joined.Unwrap()
+		all := make([]error, 0, len(parts))
+		for _, each := range parts {
 			all = append(all, flatten(each)...)
 		}
 		return all

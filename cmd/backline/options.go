@@ -1,9 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"sync"
-	"time"
 
 	"backline/accesslog"
 	"backline/config"
@@ -17,19 +18,26 @@ import (
 const prefetch = 64
 
 func dispatchOptions(c *config.Config, log *slog.Logger) dispatch.Options {
-	return dispatch.Options{
+	options := dispatch.Options{
 		QueueSize: c.QueueSize, QueueTimeout: c.QueueTimeout, Timeout: c.Timeout, StreamTimeout: c.StreamTimeout,
 		DisconnectGrace: c.DisconnectGrace, Retry: c.Retry == "safe", Prefetch: prefetch,
 		MaxRequests: c.MaxRequests, MaxRequestsJitter: c.MaxRequestsJitter, Log: log,
 	}
+	if c.QueueTimeout == 0 {
+		options.QueueSize = 0 // who may not wait at all needs no queue; the dispatcher's own 0 is "without limit"
+	}
+	return options
 }
 
-func edgeOptions(c *config.Config, a *access, log *slog.Logger) edge.Options {
+func edgeOptions(c *config.Config, room capacity, a *access, log *slog.Logger) edge.Options {
 	options := edge.Options{
-		Head:    h1.Limits{RequestLine: int(c.LimitRequestLine), HeaderBlock: int(c.LimitHeaderBlock), HeaderFields: c.LimitRequestFields},
-		MaxBody: c.LimitRequestBody, HeaderTimeout: c.HeaderTimeout, KeepAlive: c.KeepAlive,
-		BodyRate: int(c.BodyMinRate), BodyWindow: c.BodyRateWindow, WriteTimeout: c.WriteTimeout,
-		MaxConnections: c.LimitConnections, BodyMemory: int(c.BodyMemory), AnswerMemory: int(c.AnswerMemory), AnswerFile: c.AnswerFile,
+		Head: h1.Limits{
+			RequestLine: int(c.LimitRequestLine), HeaderBlock: int(c.LimitHeaderBlock), HeaderFields: c.LimitRequestFields,
+		},
+		MaxBody: c.LimitRequestBody, HeaderTimeout: c.HeaderTimeout, KeepAlive: orNone(c.KeepAlive),
+		BodyRate: int(orNone(c.BodyMinRate)), BodyWindow: c.BodyRateWindow, WriteTimeout: c.WriteTimeout,
+		MaxConnections: room.connections, BodyMemory: int(orNone(c.BodyMemory)),
+		AnswerMemory: int(c.AnswerMemory), AnswerFile: orNone(c.AnswerFile),
 		TempDir: c.TempDir, RootPath: c.RootPath, HideServer: !c.ServerHeader, HideDate: !c.DateHeader, Log: log,
 	}
 	if a != nil {
@@ -38,12 +46,13 @@ func edgeOptions(c *config.Config, a *access, log *slog.Logger) edge.Options {
 	return options
 }
 
-// orNever turns the settings' "0: not at all" into the supervisor's.
-func orNever(d time.Duration) time.Duration {
-	if d == 0 {
+// orNone turns the settings' 0, which means none, off or never, into that of the parts' options, whose 0 is their
+// default.
+func orNone[T ~int64](n T) T {
+	if n == 0 {
 		return -1
 	}
-	return d
+	return n
 }
 
 // access writes the access log.
@@ -52,7 +61,7 @@ type access struct {
 	sink   *accesslog.Sink
 }
 
-func openAccess(loaded *config.Loaded) (*access, error) {
+func openAccess(loaded *config.Loaded, log *slog.Logger) (*access, error) {
 	c := &loaded.Config
 	format, err := accesslog.Compile(c.AccessLogformat)
 	if err != nil {
@@ -65,7 +74,13 @@ func openAccess(loaded *config.Loaded) (*access, error) {
 	if err != nil {
 		return nil, err
 	}
+	sink.Lost = func(lines uint64, err error) { log.Warn("the access log lost lines", "lines", lines, "error", err) }
 	return &access{format, sink}, nil
+}
+
+// run writes lines until ctx ends, then the rest.
+func (a *access) run(ctx context.Context) error {
+	return errors.Join(a.sink.Run(ctx), a.sink.Close())
 }
 
 // Write implements edge.AccessLog.
@@ -90,8 +105,9 @@ func newObserver(d *dispatch.Dispatcher) *observer {
 }
 
 // WorkerUp implements supervisor.Observer.
-func (o *observer) WorkerUp(w *supervisor.Worker) supervisor.Link {
-	link := o.dispatcher.Attach(w.Name, w.Hello, w.Up, w.Conn, w.Control, func(why dispatch.Retirement) { w.Retire(reasons[why]) })
+func (o *observer) WorkerUp(w *supervisor.Worker) supervisor.Link { //nolint:ireturn // the interface says so
+	retire := func(why dispatch.Retirement) { w.Retire(reasonFor(why)) }
+	link := o.dispatcher.Attach(w.Name, w.Hello, w.Up, w.Conn, w.Control, w.Begun, retire)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.links[w] = link
@@ -107,6 +123,14 @@ func (o *observer) WorkerDown(w *supervisor.Worker, _ supervisor.Reason) {
 	link.Close()
 }
 
-var reasons = map[dispatch.Retirement]supervisor.Reason{ //nolint:gochecknoglobals // a constant table
-	dispatch.RetireMaxRequests: supervisor.MaxRequests, dispatch.RetireStuck: supervisor.Stuck, dispatch.RetireProtocol: supervisor.Broken,
+// reasonFor gives the supervisor's word for the dispatcher's.
+func reasonFor(why dispatch.Retirement) supervisor.Reason {
+	switch why {
+	case dispatch.RetireMaxRequests:
+		return supervisor.MaxRequests
+	case dispatch.RetireStuck:
+		return supervisor.Stuck
+	default:
+		return supervisor.Broken
+	}
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"fmt"
 	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +23,7 @@ func serveCommand(p *process) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "serve [APP]",
 		Short: "Serve an application: backline serve mysite.wsgi",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  cobra.ArbitraryArgs, // config says what is wrong with them
 	}
 	flags := bindSettings(command)
 	command.RunE = func(c *cobra.Command, args []string) error {
@@ -43,7 +45,8 @@ type server struct {
 	process    *process
 	config     *config.Config
 	started    time.Time
-	log        *slog.Logger
+	log        *journal
+	capacity   capacity
 	access     *access // nil when off
 	listeners  []*edge.Listener
 	dispatcher *dispatch.Dispatcher
@@ -63,30 +66,56 @@ func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server,
 		}
 	}
 	s := &server{process: p, config: c, started: time.Now()}
-	var err error
-	if s.log, err = openLog(c, p.stderr); err != nil {
-		return nil, err
-	}
-	warn(s.log, loaded)
-	if s.access, err = openAccess(loaded); err != nil {
-		return nil, err
-	}
-	if s.app, err = newApplication(p, c); err != nil {
+	if err := s.prepare(loaded); err != nil {
 		return nil, err
 	}
 	if err := s.bind(ctx); err != nil {
 		return nil, err
 	}
-	options := dispatchOptions(c, s.log)
+	options := dispatchOptions(c, s.log.Logger)
 	options.Defaults = s.app.defaults(s.listeners)
 	s.dispatcher = dispatch.New(options)
-	s.supervisor, err = supervisor.New(s.app.supervise(c, s.log, newObserver(s.dispatcher), options.Defaults))
-	if err != nil {
+	workers := s.app.supervise(c, s.log, newObserver(s.dispatcher), options.Defaults)
+	var err error
+	if s.supervisor, err = supervisor.New(workers); err != nil {
 		s.unbind()
 		return nil, err
 	}
-	s.edge = edge.New(edgeOptions(c, s.access, s.log), s.dispatcher)
+	s.edge = edge.New(edgeOptions(c, s.capacity, s.access, s.log.Logger), s.dispatcher)
 	return s, nil
+}
+
+// prepare looks at the surroundings: files, limits, the interpreter.
+func (s *server) prepare(loaded *config.Loaded) (err error) {
+	c := s.config
+	if s.log, err = openJournal(c, s.process.stderr); err != nil {
+		return err
+	}
+	warn(s.log, loaded)
+	if s.capacity, err = measure(c.LimitConnections, c.Workers); err != nil {
+		return err
+	}
+	if err = checkTempDir(loaded); err != nil {
+		return err
+	}
+	if s.access, err = openAccess(loaded, s.log.Logger); err != nil {
+		return err
+	}
+	s.app, err = newApplication(s.process, c)
+	return err
+}
+
+// checkTempDir finds a folder that cannot be written to now, and not with the first large upload.
+func checkTempDir(loaded *config.Loaded) error {
+	file, err := os.CreateTemp(loaded.Config.TempDir, "backline-")
+	if err != nil {
+		if cause, ok := errors.AsType[*os.PathError](err); ok {
+			err = fmt.Errorf("no file can be made in %s: %w", filepath.Dir(cause.Path), cause.Err)
+		}
+		return loaded.Mistake("temp_dir", err)
+	}
+	_ = file.Close()
+	return os.Remove(file.Name())
 }
 
 func (s *server) bind(ctx context.Context) error {
@@ -97,8 +126,19 @@ func (s *server) bind(ctx context.Context) error {
 			return err
 		}
 		s.listeners = append(s.listeners, l)
+		setBacklog(l, s.config.Backlog)
 	}
 	return nil
+}
+
+// setBacklog says how many connections the kernel holds for us. To listen once more is how that is changed;
+// net.Listen knows no other number than the system's largest. A listener that refuses keeps that.
+func setBacklog(l *edge.Listener, backlog int) {
+	if socket, ok := l.Listener.(syscall.Conn); ok {
+		if raw, err := socket.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { _ = syscall.Listen(int(fd), backlog) })
+		}
+	}
 }
 
 func (s *server) unbind() {
@@ -107,8 +147,9 @@ func (s *server) unbind() {
 	}
 }
 
-// run starts the parts and stops them in reverse, users before what they use: clients first, because their requests need
-// workers; then workers, because they need the dispatcher; then the access log, which everything before writes to.
+// run starts the parts and stops them in reverse, users before what they use: clients first, because their requests
+// need workers; then workers, because they need the dispatcher; then the access log, which everything before writes
+// to.
 func (s *server) run(ctx context.Context) error {
 	if s.config.PID != "" {
 		if err := writePID(s.config.PID); err != nil {
@@ -119,25 +160,59 @@ func (s *server) run(ctx context.Context) error {
 	}
 	parts := newParts(ctx)
 	if s.access != nil {
-		parts.start(s.access.sink.Run)
+		parts.start(s.access.run)
 	}
 	parts.start(s.dispatcher.Run)
+	if s.config.Reload {
+		parts.start(s.watch)
+	}
 	supervising := parts.start(s.supervisor.Run)
-	select {
-	case <-s.supervisor.Ready():
-		s.greet()
-	case err := <-supervising.ended:
-		s.unbind()
-		return errors.Join(err, parts.stop())
-	case sig := <-s.signals():
-		_ = sig // nothing has been promised to anybody yet
+	up, err := s.boot(parts)
+	if !up {
 		s.unbind()
 		s.supervisor.Quit()
-		return parts.stop()
+		return errors.Join(err, parts.stop())
 	}
+	s.greet()
 	serving := parts.start(func(ctx context.Context) error {
 		return s.edge.Run(ctx, s.config.GracefulTimeout, s.listeners...)
 	})
-	err := s.obey(parts, serving, supervising)
+	err = s.obey(parts, serving, supervising)
 	return errors.Join(err, parts.stop())
+}
+
+// boot waits for the first worker. Without one and without an error a signal said to stop, which is done at once:
+// nothing has been promised to anybody yet.
+func (s *server) boot(all *parts) (up bool, err error) {
+	for {
+		select {
+		case <-s.supervisor.Ready():
+			return true, nil
+		case part := <-all.ended:
+			return false, part.err
+		case sig := <-s.signals():
+			if s.act(sig) != goOn {
+				return false, nil
+			}
+		}
+	}
+}
+
+// watch reloads the application when a file of it changes.
+func (s *server) watch(ctx context.Context) error {
+	options := supervisor.WatchOptions{Log: s.log.Logger}
+	for _, path := range absolute(s.config.ReloadDirs, s.app.dir) {
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			options.Dirs = append(options.Dirs, path)
+		} else {
+			options.Files = append(options.Files, path)
+		}
+	}
+	if len(s.config.ReloadDirs) == 0 {
+		options.Dirs = []string{s.app.dir}
+	}
+	return supervisor.Watch(ctx, options, func(path string) {
+		s.log.Info("a file changed", "file", path)
+		s.supervisor.Reload()
+	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -15,7 +14,7 @@ func settingsCommand(p *process) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "settings [APP]",
 		Short: "Print every setting, its value and where it came from",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  cobra.ArbitraryArgs,
 	}
 	flags := bindSettings(command)
 	command.RunE = func(_ *cobra.Command, args []string) error {
@@ -35,10 +34,14 @@ func versionCommand(p *process) *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(p.stdout, "backline %s (%s, %s, %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(p.stdout, versionText())
 			return err
 		},
 	}
+}
+
+func versionText() string {
+	return fmt.Sprintf("backline %s (%s, %s, %s/%s)", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // bindSettings gives a command the settings' flags and their help.
@@ -47,7 +50,8 @@ func bindSettings(command *cobra.Command) *config.Flags {
 	flags := config.Bind(command.Flags())
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flags.Explain(err) })
 	command.SetUsageFunc(func(c *cobra.Command) error {
-		_, err := fmt.Fprintf(c.OutOrStdout(), "Usage: %s [flags]\n\n%s", c.CommandPath()+c.Use[len(c.Name()):], flags.Usages(terminalWidth))
+		call := c.CommandPath() + c.Use[len(c.Name()):]
+		_, err := fmt.Fprintf(c.OutOrStdout(), "Usage: %s [flags]\n\n%s", call, flags.Usages(terminalWidth))
 		return err
 	})
 	return flags
@@ -62,7 +66,7 @@ func (p *process) load(flags *config.Flags, args []string) (*config.Loaded, erro
 }
 
 // warn logs what the settings gave rise to.
-func warn(log *slog.Logger, loaded *config.Loaded) {
+func warn(log *journal, loaded *config.Loaded) {
 	for _, text := range loaded.Warnings {
 		log.Warn(text)
 	}

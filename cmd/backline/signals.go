@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
+	"time"
 
 	"backline"
 )
@@ -15,77 +16,117 @@ import (
 func (s *server) signals() <-chan os.Signal {
 	if s.process.signals == nil {
 		c := make(chan os.Signal, 16)
-		signal.Notify(c, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1)
+		signal.Notify(c, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT,
+			syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1)
 		s.process.signals = c
 	}
 	return s.process.signals
 }
 
-// obey does what signals say until the server is to stop, with gunicorn's meanings: HUP replaces the workers, TTIN and
-// TTOU change their number, USR1 opens the logs again, TERM stops when requests have ended, INT and QUIT stop quickly.
-// A second signal to stop stops at once.
+// ending is whether a signal stops the server, and how.
+type ending int
+
+const (
+	goOn    ending = iota
+	finish         // requests that have begun may finish
+	stopNow        // nothing is waited for
+)
+
+// act does what a signal says, with gunicorn's meanings: HUP replaces the workers, TTIN and TTOU change their number,
+// USR1 opens the logs again, TERM stops when requests have ended, QUIT stops at once. INT is Ctrl-C, of somebody who
+// is there to press it a second time, so the first one finishes requests.
+func (s *server) act(sig os.Signal) ending {
+	switch sig {
+	case syscall.SIGHUP:
+		s.supervisor.Reload()
+	case syscall.SIGTTIN:
+		s.supervisor.Scale(1)
+	case syscall.SIGTTOU:
+		s.supervisor.Scale(-1)
+	case syscall.SIGUSR1:
+		s.reopen()
+	case syscall.SIGTERM, syscall.SIGINT:
+		return finish
+	case syscall.SIGQUIT:
+		return stopNow
+	}
+	return goOn
+}
+
+// obey does what signals say until the server is to stop, or a part ends that should not.
 func (s *server) obey(all *parts, serving, supervising *part) error {
 	for {
 		select {
-		case err := <-serving.ended:
-			return err
-		case err := <-supervising.ended:
-			return err
+		case part := <-all.ended:
+			return part.err
 		case sig := <-s.signals():
-			switch sig {
-			case syscall.SIGHUP:
-				s.log.Info("reloading: new workers come up first, then the old ones finish")
-				s.supervisor.Reload()
-			case syscall.SIGTTIN:
-				s.supervisor.Scale(1)
-			case syscall.SIGTTOU:
-				s.supervisor.Scale(-1)
-			case syscall.SIGUSR1:
-				s.reopen()
-			case syscall.SIGTERM:
-				s.log.Info("stopping: requests that have begun may finish", "graceful_timeout", s.config.GracefulTimeout)
-				return s.stop(all, serving, supervising)
-			default:
-				s.log.Info("stopping; press Ctrl-C again to stop at once")
-				return s.stop(all, serving, supervising)
+			switch s.act(sig) {
+			case finish:
+				s.announceStop(sig)
+				return s.stop(serving, supervising)
+			case stopNow:
+				s.cut()
+				return s.stop(serving, supervising)
+			case goOn:
 			}
 		}
 	}
 }
 
+func (s *server) announceStop(sig os.Signal) {
+	again := ""
+	if sig == syscall.SIGINT {
+		again = "; Ctrl-C again stops at once"
+	}
+	s.log.Info("stopping: requests that have begun may finish"+again, "graceful_timeout", s.config.GracefulTimeout)
+}
+
 // stop ends the clients' connections, then the workers, unless another signal says that there is no time for that.
-func (s *server) stop(all *parts, serving, supervising *part) error {
+// Both share one graceful timeout.
+func (s *server) stop(serving, supervising *part) error {
+	s.supervisor.EndBy(time.Now().Add(s.config.GracefulTimeout))
 	finished := make(chan error, 1)
 	go func() { finished <- errors.Join(serving.stop(), supervising.stop()) }()
 	for {
 		select {
 		case err := <-finished:
+			s.log.Info("stopped")
 			return err
 		case sig := <-s.signals():
-			if sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGQUIT {
-				s.log.Warn("stopping at once")
-				s.supervisor.Quit()
-				s.edge.Cut()
+			if s.act(sig) != goOn {
+				s.cut()
 			}
 		}
 	}
 }
 
-// reopen opens the access log again, after somebody has moved it away.
+// cut ends workers and connections at once.
+func (s *server) cut() {
+	s.log.Warn("stopping at once")
+	s.supervisor.Quit()
+	s.edge.Cut()
+}
+
+// reopen opens the logs again, after somebody has moved them away.
 func (s *server) reopen() {
-	if s.access == nil {
+	err := s.log.Reopen()
+	if s.access != nil {
+		err = errors.Join(err, s.access.sink.Reopen())
+	}
+	if err != nil {
+		s.log.Error("a log cannot be opened again and goes on where it was", "error", err)
 		return
 	}
-	if err := s.access.sink.Reopen(); err != nil {
-		s.log.Error("the access log cannot be opened again", "error", err)
-	}
+	s.log.Info("logs are open again")
 }
 
 // writePID writes the process's number for those who send signals.
 func writePID(path string) error {
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil { //nolint:gosec // others read it
+	number := strconv.Itoa(os.Getpid()) + "\n"
+	if err := os.WriteFile(path, []byte(number), 0o644); err != nil { //nolint:gosec // others read it
 		return &backline.Error{
-			Op: "write the process number", Code: backline.CodeUsage, Message: fmt.Sprintf("--pid %s cannot be written", path), Err: err,
+			Op: "write the process number", Code: backline.CodeUsage,
+			Message: fmt.Sprintf("--pid %s cannot be written", path), Err: err,
 			Hint: "choose a folder that this user may write to",
 		}
 	}

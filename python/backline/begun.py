@@ -1,7 +1,9 @@
 """Which requests the application has been called with, written where kill -9 does not reach.
 
-The server shares this memory: a byte for each stream number, set to 1 before the application is called with that stream's
-request. When this process dies, requests without a mark go to another worker, whatever their method (wire/begun.go).
+The server shares this memory: a byte for each stream number, set to 1 before the application is called with that
+stream's request. When this process dies, requests without a mark go to another worker, whatever their method. From an
+event loop that does not turn, the server takes requests back: it marks them 2, and they are to be skipped
+(wire/begun.go).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Final
 
 BEGUN_FD: Final = 5
 STREAMS: Final = 1 << 16
+TAKEN: Final = 2
 MASK: Final = STREAMS - 1  # a stream that has no byte of its own sets another's, which errs on the safe side
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import platform
@@ -11,6 +12,7 @@ import sys
 from typing import Any, NoReturn
 
 from . import __version__, wire
+from .control import Control
 from .errors import without_ours
 from .importer import ImportFailure, Loaded, load
 from .lifespan import LifespanFailed
@@ -24,8 +26,11 @@ def main() -> None:
     """Run one worker to its end."""
     # Ctrl-C in a terminal is the server's to handle; it tells its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()  # a crash in C code leaves the Python stack in the log
     conn = _inherit(CONNECTION_FD)
-    control = _inherit(CONTROL_FD)
+    # Before the import, which may hang: then the server asks where, and the process must not outlive the server.
+    control = Control(_inherit(CONTROL_FD))
+    control.start()
     conn.sendall(wire.encode([(wire.HELLO, _hello())]))
     settings = _welcome(conn)
     sys.path[:0] = [path for path in (*settings["pythonpath"], os.getcwd()) if path not in sys.path]

@@ -4,6 +4,8 @@ Before it is up it does what the file named by CODE says, which is "the applicat
 obeys lines of text on its connection, in place of requests.
 """
 
+from __future__ import annotations
+
 import marshal
 import os
 import signal
@@ -12,28 +14,35 @@ import struct
 import subprocess
 import sys
 import time
+from typing import Any, BinaryIO
 
 HELLO, WELCOME, UP, FAILED = 1, 2, 3, 4
 
 
-def send(conn, kind, fields):
+def send(conn: socket.socket, kind: int, fields: dict[str, Any]) -> None:
     packet = marshal.dumps([(kind, fields)], 2)
     conn.sendall(struct.pack("<I", len(packet)) + packet)
 
 
-def receive(stream):
+def receive(stream: BinaryIO) -> tuple[int, dict[str, Any]]:
     (size,) = struct.unpack("<I", stream.read(4))
     ((kind, fields),) = marshal.loads(stream.read(size))
     return kind, fields
 
 
-def boot(conn, code):
+def boot(conn: socket.socket, code: str) -> None:
     """Import "the application"."""
     if code == "raise":
-        send(conn, FAILED, {
-            "kind": "raised", "message": "mysite.wsgi raised NameError", "hint": "mend it",
-            "traceback": "Traceback:\n  mysite/wsgi.py, line 3\nNameError: x",
-        })
+        send(
+            conn,
+            FAILED,
+            {
+                "kind": "raised",
+                "message": "mysite.wsgi raised NameError",
+                "hint": "mend it",
+                "traceback": "Traceback:\n  mysite/wsgi.py, line 3\nNameError: x",
+            },
+        )
         sys.exit(3)
     if code == "exit":
         print("giving up: no database", file=sys.stderr)
@@ -50,7 +59,8 @@ def boot(conn, code):
         signal.pause()
 
 
-def obey(conn, words, kept):
+def obey(conn: socket.socket, words: list[str], kept: list[Any]) -> bool:
+    """Do what a line says; tell whether to go on."""
     command, arguments = words[0], words[1:]
     if command == "exit":
         os._exit(int(arguments[0]))
@@ -70,14 +80,15 @@ def obey(conn, words, kept):
         kept.append(subprocess.Popen(["sleep", "3600"]))
         conn.sendall(b"%d\n" % kept[-1].pid)
     elif command == "descriptors":
-        targets = [os.readlink("/proc/self/fd/%d" % n) for n in range(64) if os.path.exists("/proc/self/fd/%d" % n)]
-        conn.sendall(b"%d\n" % sum(target.startswith("socket:") for target in targets))
+        links = (f"/proc/self/fd/{number}" for number in range(64))
+        sockets = [link for link in links if os.path.lexists(link) and os.readlink(link).startswith("socket:")]
+        conn.sendall(b"%d\n" % len(sockets))
     elif command == "stop":
         return False
     return True
 
 
-def main():
+def main() -> None:
     with open(os.environ["CODE"]) as file:
         code = file.read().strip()
     if code == "mute":
@@ -85,17 +96,25 @@ def main():
         sys.exit(1)
     conn = socket.socket(fileno=3)
     conn.set_inheritable(False)
-    stream = conn.makefile("rb", buffering=0)
+    stream: Any = conn.makefile("rb", buffering=0)
     version = "0.0.1" if code == "old" else os.environ["VERSION"]
     send(conn, HELLO, {"protocol": 1, "package": version, "language": "python", "pid": os.getpid()})
     kind, fields = receive(stream)
     assert kind == WELCOME, kind
     boot(conn, code)
-    send(conn, UP, {
-        "interface": "wsgi", "loop": "threads", "concurrency": 8, "interpreter": "CPython",
-        "application": fields["settings"]["app"] + " as " + code, "notes": [],
-    })
-    kept = []
+    send(
+        conn,
+        UP,
+        {
+            "interface": "wsgi",
+            "loop": "threads",
+            "concurrency": 8,
+            "interpreter": "CPython",
+            "application": fields["settings"]["app"] + " as " + code,
+            "notes": [],
+        },
+    )
+    kept: list[Any] = []  # what must not be collected: memory, children
     for line in stream:
         if not obey(conn, line.decode().split(), kept):
             break

@@ -10,6 +10,7 @@ function draw(lane, span, waited, ran) {
   lane.children[0].style.width = percent(waited);
   lane.children[1].style.left = percent(waited);
   lane.children[1].style.width = percent(ran);
+  lane.children[2].style.left = percent(waited);
 }
 
 // Sends one request and draws it; `begun` is when all of them were asked for. The number in the URL tells the browser's

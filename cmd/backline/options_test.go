@@ -1,0 +1,107 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"backline"
+	"backline/config"
+	"backline/dispatch"
+	"backline/supervisor"
+)
+
+func TestCapacity(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		wanted, workers int
+		files           uint64
+		want            string
+	}{
+		{20_000, 4, 1 << 20, "20,000 connections"},
+		{20_000, 4, 20_100, "20,000 connections"},
+		{20_000, 4, 20_099, "19,999 connections (ulimit -n is 20,099)"},
+		{20_000, 4, 1024, "924 connections (ulimit -n is 1,024)"},
+		{20_000, 50, 1024, "624 connections (ulimit -n is 1,024)"},
+		{1, 1, 101, "1 connection"},
+		{20_000, 1, 1<<64 - 1, "20,000 connections"},
+	} {
+		got, err := capacityOf(c.wanted, c.workers, c.files)
+		if err != nil || got.String() != c.want {
+			t.Errorf("capacityOf(%d, %d, %d) = %v, %v; want %s", c.wanted, c.workers, c.files, got, err, c.want)
+		}
+	}
+	for _, files := range []uint64{0, 100} {
+		_, err := capacityOf(20_000, 1, files)
+		if e := backline.AsError(err); e.Code != backline.CodeUsage || !strings.Contains(e.Hint, "ulimit -n") {
+			t.Errorf("%d files: got %v", files, err)
+		}
+	}
+}
+
+// TestZerosKeepTheirMeaning: 0 is "off" or "none" in the settings, and "the default" in the parts' options.
+func TestZerosKeepTheirMeaning(t *testing.T) {
+	t.Parallel()
+	zero := &config.Config{}
+	if got := edgeOptions(zero, capacity{}, nil, nil); got.KeepAlive >= 0 || got.BodyRate >= 0 || got.BodyMemory >= 0 || got.AnswerFile >= 0 {
+		t.Errorf("edge: %+v", got)
+	}
+	if got := dispatchOptions(&config.Config{QueueSize: 5}, nil); got.QueueSize != 0 {
+		t.Errorf("queue_timeout 0 lets %d wait", got.QueueSize)
+	}
+	if got := dispatchOptions(&config.Config{QueueSize: 5, QueueTimeout: time.Second, Retry: "off"}, nil); got.QueueSize != 5 || got.Retry {
+		t.Errorf("dispatch: %+v", got)
+	}
+	app := &application{config: zero}
+	if got := app.supervise(zero, &journal{}, nil, app.defaults(nil)); got.BootTimeout >= 0 || got.GracefulTimeout >= 0 {
+		t.Errorf("supervisor: %+v", got)
+	}
+}
+
+func TestReloadDoesNotWaitForStreams(t *testing.T) {
+	t.Parallel()
+	for configured, want := range map[time.Duration]time.Duration{30 * time.Second: reloadGrace, time.Second: time.Second, 0: -1} {
+		c := &config.Config{Reload: true, GracefulTimeout: configured}
+		app := &application{config: c}
+		if got := app.supervise(c, &journal{}, nil, app.defaults(nil)); got.GracefulTimeout != want {
+			t.Errorf("graceful_timeout %v becomes %v, want %v", configured, got.GracefulTimeout, want)
+		}
+	}
+}
+
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	for why, want := range map[dispatch.Retirement]supervisor.Reason{
+		dispatch.RetireMaxRequests: supervisor.MaxRequests, dispatch.RetireStuck: supervisor.Stuck, dispatch.RetireProtocol: supervisor.Broken,
+	} {
+		if got := reasonFor(why); got != want {
+			t.Errorf("reasonFor(%s) = %v, want %v", why, got, want)
+		}
+	}
+}
+
+func TestThousands(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{0: "0", 7: "7", 999: "999", 1000: "1,000", 20_000: "20,000", 1_234_567: "1,234,567"} {
+		if got := thousands(n); got != want {
+			t.Errorf("thousands(%d) = %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestPathsAreMeantFromWhereTheyWereTyped(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := &process{dir: dir}
+	for path, want := range map[string]string{
+		"python3.12": "python3.12", "/usr/bin/python3": "/usr/bin/python3", "not/there": "not/there", "./": dir,
+	} {
+		if got := p.fromHere(path); got != want {
+			t.Errorf("fromHere(%q) = %q, want %q", path, got, want)
+		}
+	}
+	if got := absolute([]string{"a", "/b"}, dir); got[0] != filepath.Join(dir, "a") || got[1] != "/b" {
+		t.Errorf("got %v", got)
+	}
+}

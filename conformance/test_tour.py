@@ -1,0 +1,114 @@
+"""`make demo`: each link of examples/tour over the real server, with the standard library alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from harness import ROOT, Server, in_parallel
+
+TOUR = ROOT / "examples" / "tour"
+
+
+@pytest.fixture(scope="module")
+def tour() -> Iterator[Server]:
+    server = Server("app:app", "--chdir", str(TOUR), cwd=ROOT)
+    yield server
+    server.stop()
+
+
+def test_demo_is_what_make_demo_runs() -> None:
+    shown = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "bin/backline serve app:app --chdir examples/tour" in shown
+
+
+def test_standard_library_alone() -> None:
+    listing = "import sys; sys.path.insert(0, '.'); import app; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", listing], cwd=TOUR, capture_output=True, text=True, check=True
+    )
+    foreign = set(done.stdout.split()) - set(sys.stdlib_module_names) - {"app", "pages", "__main__"}
+    assert not foreign
+
+
+def test_index_links_to_everything(tour: Server) -> None:
+    answer = tour.get("/")
+    assert answer.status == 200
+    links = set(re.findall(r'href="(/\w*)"', answer.text))
+    assert links >= {"/hello", "/sleep", "/stream", "/events", "/upload", "/request"}
+    for link in links - {"/sleep", "/stream", "/events"}:
+        assert tour.get(link).status == 200, link
+    assert tour.get("/nowhere").status == 404
+    assert tour.request("DELETE", "/hello").status == 405
+
+
+def test_hello(tour: Server) -> None:
+    assert tour.get("/hello").text.startswith("Hello from thread ")
+
+
+def test_eight_clients_sleep_in_one_second(tour: Server) -> None:
+    began = time.monotonic()
+    answers = in_parallel(8, lambda _: json.loads(tour.get("/sleep").text))
+    took = time.monotonic() - began
+    assert all(isinstance(answer, dict) and answer["seconds"] >= 1 for answer in answers)
+    assert took < 2.5, f"eight seconds of sleep took {took:.2f} s"
+
+
+def test_streamed_lines_arrive_one_by_one(tour: Server) -> None:
+    with tour.connect() as client:
+        client.send_request("GET", "/stream")
+        assert client.head().status == 200
+        arrived = [(time.monotonic(), chunk) for chunk in client.chunks()]
+    assert [chunk[:7] for _, chunk in arrived if chunk] == [f"line {n:2}".encode() for n in range(1, 16)]
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(arrived)]
+    assert sorted(gaps)[len(gaps) // 2] > 0.1, gaps
+
+
+def test_events_arrive_as_they_happen(tour: Server) -> None:
+    with tour.connect() as client:
+        client.send_request("GET", "/events", {"Last-Event-ID": "41"})
+        head = client.head()
+        assert head.header("content-type") == "text/event-stream"
+        chunks = client.chunks()
+        assert next(chunks) == b"retry: 1000\n\n"
+        first = next(chunks)
+        assert first is not None and first.startswith(b"id: 42\ndata: ")
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, 5_000_000])
+def test_upload_counts(tour: Server, size: int) -> None:
+    answer = tour.request("POST", "/upload", {"Accept": "application/json", "Content-Length": str(size)}, b"x" * size)
+    assert json.loads(answer.text)["bytes"] == size
+
+
+def test_upload_in_chunks_counts(tour: Server) -> None:
+    with tour.connect() as client:
+        client.send_request("POST", "/upload", {"Accept": "application/json", "Transfer-Encoding": "chunked"})
+        for _ in range(10):
+            client.send(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+        client.send(b"0\r\n\r\n")
+        assert json.loads(client.answer().text)["bytes"] == 10_000
+
+
+def test_request_shows_what_came(tour: Server) -> None:
+    page = tour.get("/request?colour=blue", **{"X-Colour": "<green>"}).text
+    assert "colour=blue" in page
+    assert "HTTP_X_COLOUR" in page and "&lt;green&gt;" in page
+
+
+def test_pages_load_nothing_from_elsewhere(tour: Server) -> None:
+    answer = tour.get("/")
+    assert "default-src 'none'" in (answer.header("content-security-policy") or "")
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', answer.text)
+
+
+def test_readme_shows_exactly_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text()
+    commands = re.findall(r"^    make (\w+)", text, flags=re.MULTILINE)
+    assert commands[:2] == ["demo", "test"]

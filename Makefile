@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 
-.PHONY: help build demo test setup test-go test-python test-conformance lint fmt fuzz cross bench docs clean
+.PHONY: help build demo test setup test-go test-python test-conformance lint fmt fuzz cross bench bench-go docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,8 +40,11 @@ fuzz: ## every fuzz target for FUZZTIME (20s); PACKAGE=./wire for one folder
 cross: ## build for linux/arm64 and darwin/arm64
 	@ci/cross.sh
 
-bench: ## Go benchmarks; BENCH is a pattern, COUNT how often each runs
+bench: ## Backline beside granian, gunicorn and uvicorn; CASES="asgi-hello ..." for some
 	@ci/bench.sh
+
+bench-go: ## Go benchmarks; BENCH is a pattern, COUNT how often each runs
+	@ci/bench_go.sh
 
 docs: ## write the generated pages of docs/ anew
 	@ci/docs.sh

@@ -7,7 +7,7 @@
 # ruff_all COMMAND...: over the package by its own settings, which know its name, and over the rest by the same file.
 ruff_all() {
   local folder others=()
-  for folder in ci conformance examples; do
+  for folder in benchmarks ci conformance examples; do
     [ -d "$folder" ] && others+=("$folder")
   done
   (cd python && ../.venv/bin/ruff "$@" --cache-dir ../build/ruff .) &&
@@ -31,10 +31,10 @@ check_ruff() {
 check_mypy() {
   local folder status=0
   (cd python && ../.venv/bin/mypy --cache-dir ../build/mypy) || status=1
-  # One run each, because folders share module names. conformance/apps are applications as users write them.
+  # One run each, because folders share module names. conformance/apps and conformance/projects are as users write them.
   for folder in ci examples/tour conformance; do
     [ -d "$folder" ] || continue
-    .venv/bin/mypy --config-file python/pyproject.toml --cache-dir build/mypy --exclude '/apps/' "$folder" || status=1
+    .venv/bin/mypy --config-file python/pyproject.toml --cache-dir build/mypy --exclude '/(apps|projects)/' "$folder" || status=1
   done
   return "$status"
 }

@@ -37,7 +37,9 @@ func (w *WorkerConn) explain(err error) {
 		return
 	}
 	w.dispatcher.log.Error("a worker broke the worker protocol; it is replaced", "worker", w.Name, "error", err)
-	w.retire(RetireProtocol)
+	w.dispatcher.mu.Lock()
+	defer w.dispatcher.mu.Unlock()
+	w.replace(RetireProtocol)
 }
 
 // deliver handles one packet.
@@ -66,6 +68,11 @@ func (w *WorkerConn) deliver(messages *wire.Messages, m *wire.Message, payload [
 	return nil
 }
 
+// beginsAnswer tells whether a message of this kind carries a status.
+func beginsAnswer(kind wire.Kind) bool {
+	return kind == wire.KindAnswer || kind == wire.KindAnswerOpen || kind == wire.KindStart || kind == wire.KindFile
+}
+
 // isLast tells whether a stream's number is free after a message of this kind.
 func isLast(kind wire.Kind) bool {
 	return kind == wire.KindAnswer || kind == wire.KindDone || kind == wire.KindError
@@ -75,14 +82,14 @@ func isLast(kind wire.Kind) bool {
 func (w *WorkerConn) hear(ended int) {
 	d := w.dispatcher
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	defer d.unlock()
 	now := d.now
 	if ended > 0 {
-		since := w.heard
-		if since.Before(w.busySince) {
-			since = w.busySince
+		pace := max(1, now.Sub(w.lastSign())/time.Duration(ended))
+		if w.pace == 0 {
+			w.pace = pace // approaching it from zero would take the first slow requests for quick ones
 		}
-		w.pace += (now.Sub(since)/time.Duration(ended) - w.pace) / 8
+		w.pace += (pace - w.pace) / 8
 	}
 	w.heard, w.unheard, w.suspect = now, time.Time{}, false
 	if ended > 0 {
@@ -118,8 +125,10 @@ func (w *WorkerConn) handle(m *wire.Message) error {
 	case m.Bad != nil:
 		w.dispatcher.log.Error("the application's answer cannot be sent", "worker", w.Name, "path", string(ex.Scope.Path), "error", m.Bad)
 		client.Fail(ex, FailApp)
-	case before == stateSent && (m.Kind == wire.KindData || m.Kind == wire.KindEnd || m.Kind == wire.KindDone):
+	case before == stateSent && (m.Kind == wire.KindData || m.Kind == wire.KindEnd):
 		client.Fail(ex, FailApp)
+	case before == stateSent && m.Kind == wire.KindDone:
+		client.Fail(ex, FailNoAnswer)
 	default:
 		w.pass(ex, before, m)
 	}
@@ -160,9 +169,16 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 	}
 	ex := w.streams[m.Stream]
 	before := ex.state
+	if before == stateAnswered && beginsAnswer(m.Kind) {
+		return nil, 0, fmt.Errorf("a second answer for stream %d (message kind %d)", m.Stream, m.Kind)
+	}
 	if before != stateEnded {
 		ex.state = next(before, m)
 		ex.clock = d.now
+		ex.overdue = false // the application has it: it must not be taken back
+		if m.Kind == wire.KindRead {
+			ex.wanted += m.N
+		}
 		if ex.state == stateAnswered {
 			ex.unread += len(m.Data)
 		}

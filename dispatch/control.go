@@ -47,7 +47,16 @@ func (c *control) readLoop() {
 		}
 	}
 	_ = c.conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for token, waiting := range c.waiting {
+		waiting <- workerGone
+		delete(c.waiting, token)
+	}
+	c.waiting = nil
 }
+
+const workerGone = "(the worker has gone)"
 
 func (c *control) answer(token uint32, text string) {
 	c.mu.Lock()
@@ -61,6 +70,10 @@ func (c *control) answer(token uint32, text string) {
 // stacks asks for stacks and waits for them.
 func (c *control) stacks(streams []uint32, patience time.Duration) string {
 	c.mu.Lock()
+	if c.waiting == nil {
+		c.mu.Unlock()
+		return workerGone
+	}
 	c.token++
 	token, answer := c.token, make(chan string, 1)
 	c.waiting[token] = answer
@@ -70,7 +83,7 @@ func (c *control) stacks(streams []uint32, patience time.Duration) string {
 	batch.AddStacks(token, streams)
 	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := c.conn.Write(batch.Packet()); err != nil {
-		return "(the worker has gone)"
+		return workerGone
 	}
 	select {
 	case text := <-answer:

@@ -23,7 +23,8 @@ type Dispatcher struct {
 	workers  []*WorkerConn // those that may be sent requests
 	live     []*WorkerConn // all whose connection is open, draining ones included
 	queue    queue
-	now      time.Time // as of the clock's last turn, or a worker's last packet: asking the system costs 50 ns
+	now      time.Time   // as of the clock's last turn, or a worker's last packet: asking the system costs 50 ns
+	opened   []*Exchange // those whose workers can now take body; their clients hear of it in unlock
 	stopping bool
 	ticking  bool
 }
@@ -45,11 +46,14 @@ func New(options Options) *Dispatcher {
 }
 
 // Attach adds a worker that is up. name and pid are for logs; retire is called, on its own goroutine, when the worker
-// should be replaced, with the reason. The dispatcher owns both connections from now on.
-func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, control net.Conn, retire func(Retirement)) *WorkerConn {
+// should be replaced, with the reason. The dispatcher owns both connections from now on. begun is nil for a worker that
+// does not tell what it has begun.
+func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, control net.Conn, begun *wire.Begun,
+	retire func(Retirement),
+) *WorkerConn {
 	w := &WorkerConn{
 		Name: name, PID: hello.PID, dispatcher: d, conn: conn, control: newControl(control, hello.Codec),
-		codec: hello.Codec, wsgi: up.Interface == "wsgi", concurrency: up.Concurrency, retire: retire,
+		begun: begun, codec: hello.Codec, wsgi: up.Interface == "wsgi", concurrency: up.Concurrency, retire: retire,
 		idle: make(chan struct{}), gone: make(chan struct{}), wrote: make(chan struct{}), rest: d.lifetime(), packet: 1,
 	}
 	w.pending.Reset(w.codec)
@@ -60,7 +64,7 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 	d.workers = append(d.workers, w)
 	d.live = append(d.live, w)
 	d.feed()
-	d.mu.Unlock()
+	d.unlock()
 	go w.writeLoop()
 	go w.readLoop()
 	go w.control.readLoop()
@@ -110,9 +114,21 @@ func (d *Dispatcher) Submit(ex *Exchange) {
 		d.queue.push(ex)
 		d.watch()
 	}
-	d.mu.Unlock()
+	d.unlock()
 	if why != nil {
 		ex.Client.Fail(ex, why)
+		ex.Release()
+	}
+}
+
+// unlock gives the lock back and then tells clients whose requests have just gone to a worker that it can take body. It
+// ends every section that may have placed a request.
+func (d *Dispatcher) unlock() {
+	opened := d.opened
+	d.opened = nil
+	d.mu.Unlock()
+	for _, ex := range opened {
+		ex.Client.Wanted(ex, wire.Window, true)
 		ex.Release()
 	}
 }

@@ -22,15 +22,16 @@ type Client interface {
 	// Hint delivers header fields for 103 Early Hints.
 	Hint(ex *Exchange, fields []backline.Field)
 	// Wanted says that the worker can take n more bytes of the request's body; they are given to Exchange.SendBody.
-	// The first call may come before Dispatcher.Submit returns. rewind says that the body begins again, for another
-	// worker.
+	// The first call may come before Dispatcher.Submit returns. rewind says that the worker is new to the request: it
+	// wants the body from its beginning, and what an earlier one wanted is void.
 	Wanted(ex *Exchange, n int, rewind bool)
 	// Fail says that no (further) answer will come.
 	Fail(ex *Exchange, why *Failure)
 }
 
 // Exchange is one request and its answer. The connection fills in the first group, calls Dispatcher.Submit, and calls
-// Release when it needs the exchange no more.
+// Release when it needs the exchange no more. With a handler that answers by itself, without a dispatcher, what concerns
+// a worker does nothing.
 type Exchange struct {
 	Scope  backline.Scope
 	Head   []byte // the buffer that Scope points into
@@ -57,12 +58,15 @@ type Exchange struct {
 	clock      time.Time // when the application last got something to work on, or gave something
 	packet     uint64    // the worker's packet that carries the request
 	overdue    bool      // beyond the worker's concurrency when it was sent
-	bodySent   bool
-	creditOwed int // bytes of answer that went to the client since the last credit
-	unread     int // bytes of answer that the worker sent and that still wait for the client
+	bodySent   bool      // some of it, or its end
+	bodyAt     int64     // bytes of it that this worker has been sent
+	bodyDone   bool      // all of it
+	wanted     int       // bytes of it that the worker can take and has not got
+	creditOwed int       // bytes of answer that went to the client since the last credit
+	unread     int       // bytes of answer that the worker sent and that still wait for the client
 
 	order uint64
-	gone  bool // the client has gone and an ASGI application has been told
+	gone  bool // the client has gone and the application, told so, has time to end by itself
 	lost  bool // given up on; counted in WorkerConn.lost
 
 	encoded []byte // the KindRequest message
@@ -94,8 +98,11 @@ func NewExchange() *Exchange {
 
 // Release gives the caller's hold up. The exchange is used again when the dispatcher has let go of it too.
 func (ex *Exchange) Release() {
-	if ex.refs.Add(-1) > 0 {
+	switch refs := ex.refs.Add(-1); {
+	case refs > 0:
 		return
+	case refs < 0:
+		panic("dispatch: an exchange was released twice") // going on would mix up two clients' requests
 	}
 	head, encoded, fields := ex.Head[:0], ex.encoded[:0], ex.Scope.Fields[:0]
 	if cap(head) > keepBuffer {
@@ -132,33 +139,42 @@ func (ex *Exchange) encode(codec wire.Codec, wsgi bool, defaults *wire.Defaults)
 	})
 }
 
-// SendBody passes a piece of the request's body on. The caller keeps within what Client.Wanted allowed. The data is
-// copied.
-func (ex *Exchange) SendBody(data []byte, more bool) {
+// SendBody passes the piece of the request's body that begins at byte at on. The caller keeps within what Client.Wanted
+// allowed. The data is copied. The offset keeps a body whole when its worker dies meanwhile: the piece may have been on
+// its way to the old worker and meet the new one, which wants another.
+func (ex *Exchange) SendBody(data []byte, at int64, more bool) {
 	d := ex.dispatcher
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	w := ex.worker
-	if w == nil {
+	if d == nil {
 		return
 	}
-	ex.clock, ex.bodySent = time.Now(), true
-	for len(data) > wire.MaxPiece {
-		w.pending.AddBody(ex.stream, data[:wire.MaxPiece], true)
-		data = data[wire.MaxPiece:]
+	d.mu.Lock()
+	w := ex.worker
+	if lost := w == nil && ex.state == stateQueued && !ex.Replayable; lost {
+		d.queue.remove(ex)
+		ex.state = stateEnded
+		d.mu.Unlock()
+		failAll([]*Exchange{ex}, FailWorker)
+		return
 	}
-	w.pending.AddBody(ex.stream, data, more)
-	w.wake()
+	if w != nil && at <= ex.bodyAt && ex.bodyAt <= at+int64(len(data)) {
+		w.sendBody(ex, data[ex.bodyAt-at:], more)
+	}
+	d.mu.Unlock()
 }
 
 // Took says that n bytes of the answer's body have been taken off the worker's hands, so it may send as many again.
 // Credits are sent in quarters of a window.
 func (ex *Exchange) Took(n int) {
 	d := ex.dispatcher
+	if d == nil {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	ex.creditOwed += n
-	ex.unread -= n
+	if ex.unread -= n; ex.unread == 0 {
+		ex.clock = d.now // an application that waited for its client can only go on now
+	}
 	if w := ex.worker; w != nil && ex.state == stateAnswered && ex.creditOwed >= wire.Window/4 {
 		w.pending.AddCredit(ex.stream, ex.creditOwed)
 		ex.creditOwed = 0
@@ -168,14 +184,21 @@ func (ex *Exchange) Took(n int) {
 
 // Waiting tells whether the exchange waits for a worker.
 func (ex *Exchange) Waiting() bool {
-	ex.dispatcher.mu.Lock()
-	defer ex.dispatcher.mu.Unlock()
+	d := ex.dispatcher
+	if d == nil {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return ex.state == stateQueued
 }
 
 // Disconnect says that the client has gone. A request that still waits is dropped: nobody would read its answer.
 func (ex *Exchange) Disconnect() {
 	d := ex.dispatcher
+	if d == nil {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch ex.state {
@@ -184,7 +207,8 @@ func (ex *Exchange) Disconnect() {
 		ex.state = stateEnded
 		ex.Release()
 	case stateSent, stateAnswered:
-		ex.gone = true
+		// A thread cannot be cancelled, so only its own time limit counts; an answer that has begun has none.
+		ex.gone = !ex.wsgi || ex.state == stateSent
 		ex.worker.abandon(ex, wire.KindDisconnect)
 	}
 }

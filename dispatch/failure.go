@@ -3,7 +3,7 @@ package dispatch
 // Failure is why no (whole) answer came from the application. It is shared by the answer to the client, the access log
 // and the metrics.
 type Failure struct {
-	Status int    // what the client gets if nothing was answered yet; else its connection is cut
+	Status int    // what the client gets if nothing was answered yet; 0, and else: its connection is cut
 	Name   string // one word for logs: "queue-full"
 	Reason string // one sentence for the client; says nothing about the inside
 	Wait   int    // seconds for Retry-After, 0 for none
@@ -18,4 +18,5 @@ var (
 	FailTimeout   = &Failure{504, "timeout", "The application took too long to answer.", 0}
 	FailSilent    = &Failure{504, "stream-timeout", "The application stopped sending its answer.", 0}
 	FailApp       = &Failure{500, "application", "The application failed to answer this request.", 0}
+	FailNoAnswer  = &Failure{0, "no-answer", "", 0}
 )

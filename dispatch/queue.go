@@ -1,5 +1,7 @@
 package dispatch
 
+import "time"
+
 // queue holds the exchanges that wait for a worker, first come, first served. It is a ring that grows to its limit and
 // stays; a removed exchange leaves a hole that pop skips.
 type queue struct {
@@ -46,6 +48,17 @@ func (q *queue) pop() *Exchange {
 		q.len--
 	}
 	return ex
+}
+
+// older gives an exchange that has waited since before then, nil when there is none. It need not be the front: what a
+// worker gave back begins to wait anew in front of those that have waited all the time.
+func (q *queue) older(then time.Time) *Exchange {
+	for i := range q.used {
+		if ex := q.ring[(q.head+i)%len(q.ring)]; ex != nil && ex.enqueued.Before(then) {
+			return ex
+		}
+	}
+	return nil
 }
 
 func (q *queue) remove(ex *Exchange) {

@@ -14,7 +14,7 @@ import (
 const (
 	turn         = 25 * time.Millisecond
 	stale        = 20 * time.Millisecond  // without a sign of life before fetched-ahead requests are taken back
-	suspicious   = 100 * time.Millisecond // without a sign of life before other workers come first
+	suspicious   = 50 * time.Millisecond  // without a sign of life before other workers come first
 	cancelGrace  = 5 * time.Second        // for a cancelled task to end before its worker counts as stuck
 	quietTurns   = 40                     // turns without a request after which the clock stops
 	notQuickPace = time.Second            // what a worker's pace becomes when it turns out to be stuck
@@ -76,7 +76,7 @@ func (d *Dispatcher) watchWhileBusy(ctx context.Context) error {
 // verdict is something that look found under the lock and that is done without it.
 type verdict struct {
 	ex      *Exchange
-	why     *Failure
+	why     *Failure // nil: the client has gone
 	worker  *WorkerConn
 	stream  uint32
 	elapsed time.Duration
@@ -92,12 +92,16 @@ func (d *Dispatcher) look(now time.Time) {
 		verdicts = w.lookAtStreams(now, verdicts)
 	}
 	for _, w := range d.live {
-		if w.inflight > w.concurrency && len(d.workers) > 1 && now.Sub(w.lastSign()) > stale {
+		switch {
+		case !slices.ContainsFunc(d.workers, func(other *WorkerConn) bool { return other != w && !other.suspect }):
+		case w.inflight > w.concurrency && now.Sub(w.lastSign()) > stale:
 			w.takeBack()
+		case w.suspect:
+			w.takeBackUntouched()
 		}
 	}
 	d.feed()
-	d.mu.Unlock()
+	d.unlock()
 	for _, v := range verdicts {
 		d.carryOut(v)
 	}
@@ -106,11 +110,11 @@ func (d *Dispatcher) look(now time.Time) {
 func (d *Dispatcher) lookAtQueue(now time.Time, verdicts []verdict) []verdict {
 	limit := d.options.QueueTimeout
 	for limit > 0 {
-		ex := d.queue.front()
-		if ex == nil || now.Sub(ex.enqueued) <= limit {
+		ex := d.queue.older(now.Add(-limit))
+		if ex == nil {
 			break
 		}
-		d.queue.pop()
+		d.queue.remove(ex)
 		ex.state = stateEnded
 		verdicts = append(verdicts, verdict{ex: ex, why: FailQueueTime})
 	}
@@ -133,7 +137,8 @@ func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict 
 		}
 		elapsed := now.Sub(ex.clock)
 		switch {
-		case ex.state == stateSent && options.Timeout > 0 && elapsed > options.Timeout:
+		case ex.state == stateSent && options.Timeout > 0 && elapsed > options.Timeout && (ex.bodyDone || ex.wanted <= 0):
+			// While the worker wants more body the application may wait for its client, whom the edge watches.
 			verdicts = append(verdicts, w.giveUp(ex, FailTimeout, uint32(stream), elapsed))
 		case ex.state == stateAnswered && options.StreamTimeout > 0 && elapsed > options.StreamTimeout && ex.unread == 0:
 			verdicts = append(verdicts, w.giveUp(ex, FailSilent, uint32(stream), elapsed))
@@ -141,6 +146,10 @@ func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict 
 			ex.gone = false
 			w.pending.Add(wire.KindCancel, ex.stream)
 			w.wake()
+		case ex.state == stateEnded && ex.gone && w.wsgi && options.Timeout > 0 && elapsed > options.Timeout:
+			// Its client has given up, but its thread is as stuck as any other.
+			ex.gone = false
+			verdicts = append(verdicts, w.giveUp(ex, nil, uint32(stream), elapsed))
 		case ex.state == stateEnded && ex.lost && !w.wsgi && elapsed > cancelGrace:
 			w.replace(RetireStuck)
 		}
@@ -148,23 +157,24 @@ func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict 
 	return verdicts
 }
 
-// giveUp ends an exchange whose application takes too long. A task can be cancelled; a thread cannot, so its worker is
-// replaced, and what it has not begun is taken back.
+// giveUp ends an exchange whose application takes too long. A task can be cancelled, which carryOut does when it has seen
+// where it stands; a thread cannot, so its worker is replaced, and what it has not begun is taken back.
 func (w *WorkerConn) giveUp(ex *Exchange, why *Failure, stream uint32, elapsed time.Duration) verdict {
 	ex.refs.Add(1) // for carryOut; the stream keeps its own
-	w.abandon(ex, wire.KindCancel)
 	ex.lost = true
 	w.lost++
 	if w.wsgi {
+		w.abandon(ex, wire.KindCancel)
 		w.takeBack()
 		w.replace(RetireStuck)
+	} else {
+		ex.state, ex.clock = stateEnded, time.Now()
 	}
 	w.finishDrain()
 	return verdict{ex, why, w, stream, elapsed}
 }
 
-// takeBack returns fetched-ahead requests to the queue: those beyond the ones that the worker can have begun. A
-// tombstone keeps each one's stream number taken until the worker has skipped it.
+// takeBack returns fetched-ahead requests to the queue: those beyond the ones that the worker can have begun.
 func (w *WorkerConn) takeBack() {
 	w.pace = notQuickPace
 	byOrder := make([]*Exchange, 0, w.inflight)
@@ -179,31 +189,61 @@ func (w *WorkerConn) takeBack() {
 		if ex.state != stateSent || !ex.overdue {
 			continue
 		}
+		back = append(back, ex)
+	}
+	w.recall(back)
+}
+
+// takeBackUntouched returns to the queue what an event loop that does not turn has not begun: it would wait for as long
+// as whatever occupies the loop. Once, and only what may run twice, because the loop may turn again at this very moment.
+func (w *WorkerConn) takeBackUntouched() {
+	var back []*Exchange
+	for _, ex := range w.streams {
+		if ex != nil && ex.state == stateSent && ex.More == wire.BodyWhole && w.dispatcher.options.Retry && ex.Safe() &&
+			!ex.retried && w.begun.TakeBack(ex.stream) {
+			ex.retried = true
+			back = append(back, ex)
+		}
+	}
+	w.recall(back)
+}
+
+// recall puts exchanges back into the queue. A tombstone keeps each one's stream number taken until the worker has
+// skipped it.
+func (w *WorkerConn) recall(back []*Exchange) {
+	for _, ex := range back {
 		stone := NewExchange()
 		stone.dispatcher, stone.worker, stone.stream, stone.order = w.dispatcher, w, ex.stream, ex.order
 		w.streams[ex.stream] = stone
 		w.abandon(stone, wire.KindCancel)
-		back = append(back, ex)
-	}
-	retried := make([]bool, len(back))
-	for i, ex := range back {
-		retried[i] = ex.retried
 	}
 	w.dispatcher.requeue(back)
-	for i, ex := range back {
-		ex.retried = retried[i] // no application saw it: its one repetition is not used up
-	}
 }
 
 // carryOut tells the client, then the log.
 func (d *Dispatcher) carryOut(v verdict) {
-	v.ex.Client.Fail(v.ex, v.why)
+	if v.why != nil {
+		v.ex.Client.Fail(v.ex, v.why)
+	}
 	if v.worker == nil {
 		v.ex.Release()
 		return
 	}
 	method, target := string(v.ex.Scope.Method), string(v.ex.Scope.Target)
-	v.ex.Release()
-	go d.logStack(slog.LevelError, "a request took too long; this is where it is stuck", v.worker, []uint32{v.stream},
-		"method", method, "target", target, "after", v.elapsed.Round(10*time.Millisecond))
+	go func() {
+		d.logStack(slog.LevelError, "a request took too long; this is where it is stuck", v.worker, []uint32{v.stream},
+			"method", method, "target", target, "after", v.elapsed.Round(10*time.Millisecond))
+		v.worker.cancel(v.ex)
+		v.ex.Release()
+	}()
+}
+
+// cancel ends the task behind an exchange that was given up, if it still runs.
+func (w *WorkerConn) cancel(ex *Exchange) {
+	w.dispatcher.mu.Lock()
+	defer w.dispatcher.mu.Unlock()
+	if !w.wsgi && int(ex.stream) < len(w.streams) && w.streams[ex.stream] == ex {
+		w.pending.Add(wire.KindCancel, ex.stream)
+		w.wake()
+	}
 }

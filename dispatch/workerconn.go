@@ -28,6 +28,7 @@ type WorkerConn struct {
 	dispatcher  *Dispatcher
 	conn        net.Conn
 	control     *control
+	begun       *wire.Begun // says of each stream whether the application has seen it; outlives the worker
 	codec       wire.Codec
 	wsgi        bool
 	concurrency int
@@ -75,13 +76,34 @@ func (w *WorkerConn) assign(ex *Exchange) {
 	ex.state, ex.clock = stateSent, d.now
 	ex.packet, ex.order, ex.overdue = w.packet, w.order, w.inflight >= w.concurrency
 	ex.stream = w.open(ex)
+	w.begun.Clear(ex.stream)
 	w.pending.AddRequest(ex.encoded, ex.stream)
 	w.wake()
+	ex.bodyAt, ex.bodyDone, ex.wanted = 0, false, 0
+	if ex.More == wire.BodyFollows {
+		ex.wanted = wire.Window
+		ex.refs.Add(1)
+		d.opened = append(d.opened, ex)
+	}
 	if w.rest > 0 {
 		if w.rest--; w.rest == 0 {
 			w.replace(RetireMaxRequests)
 		}
 	}
+}
+
+// sendBody puts the next piece of ex's body into the packet.
+func (w *WorkerConn) sendBody(ex *Exchange, data []byte, more bool) {
+	ex.clock, ex.bodySent = w.dispatcher.now, true
+	ex.bodyAt += int64(len(data))
+	ex.bodyDone = !more
+	ex.wanted -= len(data)
+	for len(data) > wire.MaxPiece {
+		w.pending.AddBody(ex.stream, data[:wire.MaxPiece], true)
+		data = data[wire.MaxPiece:]
+	}
+	w.pending.AddBody(ex.stream, data, more)
+	w.wake()
 }
 
 // open gives ex a stream number.
@@ -132,12 +154,8 @@ func (w *WorkerConn) before(other *WorkerConn) bool {
 	return w.inflight < other.inflight
 }
 
-// wake tells the writer that there is something to write.
-func (w *WorkerConn) wake() {
-	if w.pending.Len() == 1 {
-		w.ready.Signal()
-	}
-}
+// wake tells the writer that there is something to write. Nothing but a load when it does not wait.
+func (w *WorkerConn) wake() { w.ready.Signal() }
 
 // writeLoop sends what is pending, one packet at a time. While a write is under way the next packet fills.
 func (w *WorkerConn) writeLoop() {
@@ -219,9 +237,14 @@ func (w *WorkerConn) down() {
 		w.stopped = true
 		close(w.idle)
 	}
+	var refused []*Exchange
+	if d.stopping {
+		refused = d.takeQueue() // what this worker gave back: no other one will come
+	}
 	d.feed()
-	d.mu.Unlock()
+	d.unlock()
 	failAll(failed, FailWorker)
+	failAll(refused, FailStopping)
 	close(w.gone)
 }
 
@@ -235,6 +258,7 @@ func (w *WorkerConn) orphans() []*Exchange {
 			ex.worker = nil
 			ex.Release()
 		case w.mayRepeat(ex):
+			ex.retried = ex.retried || !w.unseen(ex)
 			again = append(again, ex)
 		default:
 			ex.worker, ex.state = nil, stateEnded
@@ -245,17 +269,22 @@ func (w *WorkerConn) orphans() []*Exchange {
 	return failed
 }
 
-// mayRepeat tells whether ex can go to another worker: no application has seen it, or it does no harm that one has. A
-// packet that did not go out whole was not seen: the worker decodes whole packets only.
+// mayRepeat tells whether ex can go to another worker: no application has seen it, or it does no harm that one has.
 func (w *WorkerConn) mayRepeat(ex *Exchange) bool {
 	switch {
 	case ex.state != stateSent || ex.bodySent && !ex.Replayable:
 		return false
-	case ex.packet > w.written:
+	case w.unseen(ex):
 		return true
 	default:
 		return w.dispatcher.options.Retry && ex.Safe() && !ex.retried
 	}
+}
+
+// unseen tells whether the worker, which is dead, has not called the application with ex. A packet that did not go out
+// whole was not seen, marks or not: the worker decodes whole packets only.
+func (w *WorkerConn) unseen(ex *Exchange) bool {
+	return ex.packet > w.written || w.begun.Untouched(ex.stream)
 }
 
 // requeue puts exchanges that a worker gave back in front of the queue, the oldest first. They are there even when the
@@ -264,8 +293,7 @@ func (d *Dispatcher) requeue(again []*Exchange) {
 	slices.SortFunc(again, func(a, b *Exchange) int { return cmp.Compare(b.order, a.order) })
 	now := time.Now()
 	for _, ex := range again {
-		ex.worker, ex.retried = nil, true
-		ex.state, ex.enqueued = stateQueued, now
+		ex.worker, ex.state, ex.enqueued = nil, stateQueued, now
 		d.queue.pushFront(ex)
 	}
 	if len(again) > 0 {

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package edge
 
 import (
@@ -27,8 +29,10 @@ func (l *Listener) next(s *Server) (*conn, error) {
 	var peer unix.Sockaddr
 	var failed error
 	err := l.raw.Read(func(listening uintptr) bool {
-		fd, peer, failed = unix.Accept4(int(listening), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		return failed != unix.EAGAIN && failed != unix.EINTR
+		for failed = unix.EINTR; failed == unix.EINTR; {
+			fd, peer, failed = unix.Accept4(int(listening), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		}
+		return failed != unix.EAGAIN
 	})
 	if err == nil {
 		err = failed

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"os"
+	"syscall"
 
 	"backline"
 	"backline/dispatch"
@@ -59,10 +60,10 @@ func (c *conn) Answer(ex *dispatch.Exchange, m *wire.Message) {
 		c.sendFile(file, size)
 	} else {
 		dst = c.appendBody(dst, m.Data)
-		if whole {
-			dst = c.appendEnd(dst)
-		}
 		c.write(dst)
+		if whole {
+			c.write(c.appendEnd(dst[:0])) // after the rest: it cuts the connection if the body is too short
+		}
 		c.answer.held += len(m.Data)
 		c.credit(0)
 	}
@@ -119,7 +120,7 @@ func (c *conn) Fail(ex *dispatch.Exchange, why *dispatch.Failure) {
 	c.mu.Lock()
 	if c.ex == ex && c.phase == phaseAnswer {
 		c.answer.failed = why.Name
-		if c.answer.begun {
+		if c.answer.begun || why.Status == 0 {
 			c.abort()
 		} else {
 			c.page(why.Status, why.Reason, why.Wait)
@@ -211,6 +212,10 @@ func (c *conn) abort() {
 	c.phase = phaseFlush
 	c.answer.keepAlive = false
 	c.broken = true
+	if a := &c.answer; a.begun && !a.chunked && !a.bodiless && a.left < 0 {
+		// The end of the connection would say that this body is whole; a reset does not.
+		_ = syscall.SetsockoptLinger(c.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+	}
 }
 
 // openFile opens the file that is to be the body (ASGI http.response.pathsend).
@@ -241,6 +246,10 @@ func (c *conn) sendFile(file *os.File, size int64) {
 		return
 	}
 	a.sent, a.left = size, a.left-size
+	if a.left > 0 {
+		c.complain("promised more in Content-Length than its file has; the connection is cut")
+		a.failed, a.keepAlive = dispatch.FailApp.Name, false
+	}
 	c.out.sendFile(file, size)
 	c.drain()
 }

@@ -22,6 +22,7 @@ type incoming struct {
 	spooled bool  // the worker gets it from the spool
 
 	window int    // bytes that the worker can take
+	passed int64  // bytes that it has been given, when not spooled
 	ask    bool   // "100 Continue" is sent when the worker first wants some
 	piece  []byte // being sent by opSendBody
 	used   int    // bytes of in that piece was made of
@@ -136,7 +137,7 @@ const bodyRoom = 64 << 10
 func (c *conn) submitCollected() operation {
 	b, ex := &c.body, c.ex
 	ex.Length, ex.Replayable = b.total, true
-	if b.total <= wire.MaxPiece {
+	if b.total <= wire.MaxPiece && b.spool.file == nil {
 		ex.Body, ex.More = b.spool.memory, wire.BodyWhole
 	} else {
 		ex.More = wire.BodyFollows
@@ -176,9 +177,6 @@ func (c *conn) stream() (operation, bool) {
 func (c *conn) consumed() {
 	c.off += c.body.used
 	c.body.used = 0
-	if c.off == len(c.in) {
-		c.in, c.off = c.in[:0], 0
-	}
 }
 
 // rejectBody ends an exchange whose body breaks the rules while the application already has its beginning.
@@ -193,7 +191,7 @@ func (c *conn) rejectBody(err *h1.Error) operation {
 // sendSpool passes on the next piece of a collected body.
 func (c *conn) sendSpool(ex *dispatch.Exchange) {
 	b := &c.body
-	buffer := c.server.bodyBuffer()
+	buffer, at := c.server.bodyBuffer(), b.spool.at
 	n, err := b.spool.read((*buffer)[:min(b.window, cap(*buffer), wire.MaxPiece)])
 	if err != nil {
 		c.server.options.Log.Error("a collected request body cannot be read", "error", err)
@@ -203,7 +201,7 @@ func (c *conn) sendSpool(ex *dispatch.Exchange) {
 	more := !b.spool.empty()
 	b.done = !more
 	c.mu.Unlock()
-	ex.SendBody((*buffer)[:n], more)
+	ex.SendBody((*buffer)[:n], at, more)
 	c.server.recycle(buffer)
 	c.mu.Lock()
 }
@@ -216,14 +214,19 @@ func (c *conn) Wanted(ex *dispatch.Exchange, n int, rewind bool) {
 		return
 	}
 	b := &c.body
+	if rewind {
+		b.window = 0
+	}
 	if rewind && b.spooled {
 		b.spool.rewind()
-		b.window, b.done = 0, false
+		b.done = false
+	}
+	if b.window <= 0 {
+		b.since, b.arrived = c.server.clock.Load(), 0 // until now it was not the client that was slow
 	}
 	b.window += n
 	if b.ask && !c.answer.begun {
 		b.ask = false
-		b.since, b.arrived = c.server.clock.Load(), 0
 		c.write(continueLine)
 	}
 	c.proceed()

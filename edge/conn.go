@@ -26,8 +26,10 @@ type conn struct {
 	phase      phase
 	proceeding bool
 	canRead    bool // the socket may have bytes that have not been read
+	ending     bool // the end of input is in the socket, behind what has not been read
 	eof        bool // the client will send nothing more
 	broken     bool // the socket failed; nothing can be written
+	budget     int  // bytes that may be moved before the other connections have their turn
 	since      int64
 	in         []byte // bytes read and not yet used: in[off:]
 	off        int
@@ -87,11 +89,12 @@ func (c *conn) perform(op operation) {
 		c.server.handler.Submit(ex)
 		c.mu.Lock()
 	case opSendBody:
-		data, more := c.body.piece, !c.body.done
+		data, at, more := c.body.piece, c.body.passed, !c.body.done
 		c.mu.Unlock()
-		ex.SendBody(data, more)
+		ex.SendBody(data, at, more)
 		c.mu.Lock()
 		c.body.piece = nil
+		c.body.passed += int64(len(data))
 		c.consumed()
 	case opSendSpool:
 		c.sendSpool(ex)
@@ -188,7 +191,7 @@ func (c *conn) begin(req *h1.Request, n int) operation {
 	if len(rest) > 0 {
 		c.in = append(make([]byte, 0, max(len(rest), headBuffer)), rest...)
 	}
-	c.answer = outgoing{minor: req.Minor, head: string(req.Method) == "HEAD", keepAlive: req.KeepAlive, wsgi: c.server.handler.WSGI()}
+	c.answer = outgoing{minor: req.Minor, head: string(req.Method) == "HEAD", keepAlive: req.KeepAlive && c.server.options.KeepAlive > 0, wsgi: c.server.handler.WSGI()}
 	return c.beginBody(req)
 }
 
@@ -229,7 +232,9 @@ const pipelined = 16 << 10
 // worker is dropped, as nginx does, so that nobody works for those who have given up.
 func (c *conn) hearEnd() operation {
 	c.answer.deaf = true
-	c.answer.keepAlive = false
+	if c.off == len(c.in) {
+		c.answer.keepAlive = false // else its next requests are already here
+	}
 	return opHearEnd
 }
 
@@ -241,7 +246,11 @@ func (c *conn) gone() {
 
 // finish ends an exchange whose answer has been taken whole.
 func (c *conn) finish() {
-	c.record("")
+	if c.out.empty() {
+		c.record("")
+	} else {
+		c.record("client")
+	}
 	c.dropExchange()
 	switch {
 	case c.broken || c.eof && c.off == len(c.in):
@@ -271,6 +280,7 @@ func (c *conn) dropExchange() {
 func (c *conn) startExchange() {
 	c.ex = dispatch.NewExchange()
 	c.ex.Start = c.server.now()
+	c.answer = outgoing{minor: 1} // for the error of a head that is never whole; not what the last request left
 	c.phase = phaseHead
 }
 

@@ -17,8 +17,14 @@ func (c *conn) checkDeadline() {
 	waited := time.Duration(now - c.since)
 	switch c.phase {
 	case phaseIdle:
-		if waited > o.KeepAlive {
-			c.close()
+		limit := o.KeepAlive
+		if limit < 0 {
+			limit = o.HeaderTimeout // it has not asked for anything yet, or its first answer would have closed it
+		}
+		if waited > limit {
+			c.mu.Unlock()
+			c.closeIfIdle() // not before a last look for the next request
+			return
 		}
 	case phaseHead:
 		if waited > o.HeaderTimeout {
@@ -79,20 +85,37 @@ func (c *conn) expire(reason string) {
 	c.reject(&h1.Error{Status: 408, Reason: reason})
 }
 
-// closeIfIdle ends a connection between requests.
-func (c *conn) closeIfIdle() {
+// idleFor is how long a connection has been between requests.
+func (c *conn) idleFor(now int64) time.Duration {
 	c.mu.Lock()
-	if c.phase == phaseIdle {
-		c.close()
+	defer c.mu.Unlock()
+	if c.phase != phaseIdle {
+		return 0
 	}
-	c.mu.Unlock()
+	return time.Duration(now - c.since)
 }
 
-// cut ends a connection whatever it is doing.
+// closeIfIdle ends a connection between requests and tells whether it was. A request that has come but not been noticed
+// is served first.
+func (c *conn) closeIfIdle() bool {
+	c.mu.Lock()
+	c.canRead = true
+	c.proceed()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != phaseIdle {
+		return false
+	}
+	c.close()
+	return true
+}
+
+// cut ends a connection whatever it is doing. In the two phases in which somebody may be proceeding without the lock, it
+// is left to them: they still use the exchange.
 func (c *conn) cut() {
 	c.mu.Lock()
 	c.broken = true
-	if c.phase != phaseAnswer {
+	if c.phase != phaseAnswer && c.phase != phaseFlush {
 		c.close()
 	}
 	c.proceed()

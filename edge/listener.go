@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,6 +21,7 @@ type Listener struct {
 	Name string // as people write it: "http://127.0.0.1:8000", "unix:/run/app.sock"
 
 	local    backline.Addr
+	closed   atomic.Bool
 	anywhere bool            // it listens on every address, so each connection's own has to be asked for
 	file     *os.File        // on Linux, what is accepted from
 	raw      syscall.RawConn // of file
@@ -27,6 +29,7 @@ type Listener struct {
 
 // Close stops listening.
 func (l *Listener) Close() error {
+	l.closed.Store(true)
 	if l.file != nil {
 		_ = l.file.Close()
 	}
@@ -61,10 +64,14 @@ func listen(ctx context.Context, address string, mode os.FileMode) (net.Listener
 		return nil, err
 	}
 	l, err := config.Listen(ctx, "unix", path)
-	if err == nil {
-		err = os.Chmod(path, mode)
+	if err != nil {
+		return nil, err
 	}
-	return l, err
+	if err := os.Chmod(path, mode); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
 // inherit takes a listening socket over from whoever started us.
@@ -90,7 +97,9 @@ func removeStale(path string) error {
 	probe, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = probe.Close()
-		return syscall.EADDRINUSE
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return syscall.EADDRINUSE // busy, or not ours to connect to; either way it is somebody's
 	}
 	return os.Remove(path)
 }
@@ -148,40 +157,69 @@ func explainBind(address string, err error) error {
 	return e
 }
 
-// accept takes connections until ctx ends. At the limit it waits for one to end, and helps by closing idle ones.
+// accept takes connections until ctx ends. One that is beyond the limit waits for another to end, and idle ones are closed
+// in its favour: only then, because nobody needs their room before somebody has come.
 func (l *Listener) accept(ctx context.Context, s *Server) error {
+	watchers := *s.watchers.Load()
 	for n := 0; ; n++ {
-		for s.connected.Load() >= int64(s.options.MaxConnections) {
-			s.makeRoom()
-			select {
-			case <-s.roomy:
-			case <-ctx.Done():
-				return nil
-			case <-time.After(tick):
-			}
-		}
 		c, err := l.next(s)
 		switch {
 		case err == nil:
-			c.watcher = s.watchers[n%len(s.watchers)]
+			c.watcher = watchers[n%len(watchers)]
+			c.parser.Limits = s.options.Head
 			s.connected.Add(1)
-			if err := c.watcher.add(c); err != nil {
-				s.options.Log.Error("a connection cannot be watched", "error", err)
+			if !s.waitForRoom(ctx) {
+				c.release()
+				return nil
 			}
-		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed):
+			s.admit(c)
+		case l.closed.Load():
 			return nil
-		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.ENOBUFS):
-			s.options.Log.Warn("out of descriptors or memory; new connections wait", "error", err)
+		case errors.Is(err, syscall.EBADF), errors.Is(err, syscall.ENOTSOCK), errors.Is(err, syscall.EINVAL):
+			return explainBind(l.Name, err)
+		case errors.Is(err, syscall.ECONNABORTED):
+		default:
+			// Mostly EMFILE or ENOMEM; but Linux also reports here what befell the network of the one who connected
+			// (accept(2)), and nothing of that is a reason to stop serving the others.
+			s.options.Log.Warn("a connection could not be accepted; new ones wait a moment", "error", err)
 			s.makeRoom()
 			select {
 			case <-time.After(tick):
 			case <-ctx.Done():
 				return nil
 			}
-		case errors.Is(err, syscall.ECONNABORTED):
-		default:
-			return explainBind(l.Name, err)
 		}
+	}
+}
+
+// waitForRoom waits until there are not too many connections, the new one included. False when ctx ends before.
+func (s *Server) waitForRoom(ctx context.Context) bool {
+	for s.connected.Load() > int64(s.options.MaxConnections) {
+		s.makeRoom()
+		if s.connected.Load() <= int64(s.options.MaxConnections) {
+			break
+		}
+		select {
+		case <-s.roomy:
+		case <-ctx.Done():
+			return false
+		case <-time.After(tick):
+		}
+	}
+	return true
+}
+
+// admit begins to serve a new connection.
+func (s *Server) admit(c *conn) {
+	c.mu.Lock()
+	c.budget = turnBytes
+	if err := c.watcher.add(c); err != nil {
+		s.options.Log.Error("a connection cannot be watched", "error", err)
+		c.close()
+	}
+	c.mu.Unlock()
+	if s.draining.Load() {
+		c.closeIfIdle() // drain may have looked for idle ones before this one could be found
 	}
 }
 
@@ -190,14 +228,19 @@ func (l *Listener) accept(ctx context.Context, s *Server) error {
 func (s *Server) makeRoom() {
 	limit, closed := max(1, s.options.MaxConnections/100), 0
 	now := s.clock.Load()
-	for age := int64(s.options.KeepAlive); closed < limit && age > 0; age /= 2 {
+	// Those that have only just come are spared: their first request may be under way.
+	for age := s.options.KeepAlive; closed < limit && age > 2*tick; age /= 2 {
 		s.each(func(c *conn) {
-			c.mu.Lock()
-			if closed < limit && c.phase == phaseIdle && now-c.since >= age/2 {
-				c.close()
+			if closed < limit && c.idleFor(now) >= age/2 && c.closeIfIdle() {
 				closed++
 			}
-			c.mu.Unlock()
 		})
 	}
+}
+
+// idleSince tells whether the connection has had nothing to do since then.
+func (c *conn) idleSince(then int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase == phaseIdle && c.since <= then
 }

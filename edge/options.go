@@ -18,7 +18,8 @@ type Options struct {
 	MaxBody int64
 	// HeaderTimeout is how long a request's head may take to arrive from its first byte; then 408. Default 10 s.
 	HeaderTimeout time.Duration
-	// KeepAlive is how long a connection may idle between requests, and before its first. Default 75 s.
+	// KeepAlive is how long a connection may idle between requests, and before its first. Default 75 s; negative: every
+	// answer closes its connection.
 	KeepAlive time.Duration
 	// BodyRate in bytes a second is how fast a body must arrive, averaged over BodyWindow; below it 408. Defaults
 	// 1024 over 30 s.

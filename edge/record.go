@@ -19,8 +19,12 @@ func (c *conn) record(failed string) {
 	if a.failed == "" {
 		a.failed = failed
 	}
+	scope := &c.ex.Scope
+	if len(scope.Method) == 0 {
+		scope = nil // the bytes never became a request
+	}
 	access.Write(&accesslog.Record{
-		Scope: &c.ex.Scope, Status: a.status, Bytes: a.sent, Start: c.ex.Start, Duration: time.Since(c.ex.Start),
+		Scope: scope, Status: a.status, Bytes: a.sent, Start: c.ex.Start, Duration: time.Since(c.ex.Start),
 		Queue: c.ex.Queued, Worker: c.ex.WorkerName, PID: c.ex.WorkerPID, Answer: a.fields, Aborted: a.failed,
 	})
 }

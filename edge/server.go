@@ -21,9 +21,9 @@ type Server struct {
 	clock       atomic.Int64 // Unix nanoseconds, as of the last tick: what deadlines and Date need no better
 	draining    atomic.Bool
 	connected   atomic.Int64
-	watchers    []watcher
-	emptied     chan struct{} // gets a value when the last connection ends while draining
-	roomy       chan struct{} // gets a value when a connection ends: the listeners may have waited for it
+	watchers    atomic.Pointer[[]watcher] // set by Run, used by Cut too
+	emptied     chan struct{}             // gets a value when the last connection ends while draining
+	roomy       chan struct{}             // gets a value when a connection ends: the listeners may have waited for it
 
 	bodyBuffers   sync.Pool
 	answerBuffers sync.Pool
@@ -58,7 +58,7 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...*Lis
 		return err
 	}
 	var group sync.WaitGroup
-	for _, w := range s.watchers {
+	for _, w := range *s.watchers.Load() {
 		group.Go(func() { w.run(inner) })
 	}
 	group.Go(func() { s.keepTime(inner) })
@@ -85,13 +85,15 @@ func (s *Server) openWatchers() error {
 	if n == 0 {
 		n = max(1, runtime.GOMAXPROCS(0)/2)
 	}
+	all := make([]watcher, 0, n)
 	for range n {
 		w, err := newWatcher(s)
 		if err != nil {
 			return err
 		}
-		s.watchers = append(s.watchers, w)
+		all = append(all, w)
 	}
+	s.watchers.Store(&all)
 	return nil
 }
 
@@ -104,7 +106,7 @@ func (s *Server) Cut() {
 // drain ends connections as their requests end.
 func (s *Server) drain(grace time.Duration) {
 	s.draining.Store(true)
-	s.each((*conn).closeIfIdle)
+	s.each(func(c *conn) { c.closeIfIdle() })
 	if s.connected.Load() == 0 {
 		return
 	}
@@ -119,7 +121,11 @@ func (s *Server) drain(grace time.Duration) {
 }
 
 func (s *Server) each(do func(*conn)) {
-	for _, w := range s.watchers {
+	all := s.watchers.Load()
+	if all == nil {
+		return // Run has not begun
+	}
+	for _, w := range *all {
 		w.each(do)
 	}
 }

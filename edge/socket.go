@@ -8,6 +8,10 @@ import (
 // headBuffer is what a request's head is read into at first; nearly all heads fit.
 const headBuffer = 4 << 10
 
+// turnBytes is how many bytes a connection may move before the others of its poller have their turn: a client on a fast
+// network would otherwise keep them waiting for as long as its upload takes.
+const turnBytes = 1 << 20
+
 // fill reads what the socket has into in, which may grow to limit bytes. It tells whether bytes came or the connection
 // moved on: false means that there is nothing to do before the next event.
 func (c *conn) fill(limit int) bool {
@@ -20,14 +24,16 @@ func (c *conn) fill(limit int) bool {
 		c.phase = phaseHead
 		c.touch()
 	}
-	if !c.makeRoom(limit) {
+	if !c.makeRoom(limit) || c.pause() {
 		return false
 	}
 	n, err := readSocket(c.fd, c.in[len(c.in):cap(c.in)])
 	switch {
 	case n > 0:
-		// A short read has emptied the socket; the next bytes come with a new event. Saves a call per request.
-		c.canRead = n == cap(c.in)-len(c.in)
+		// A short read has emptied the socket; the next bytes come with a new event. Saves a call per request. The end of
+		// input has no event of its own where it came together with the last bytes; the portable watcher cannot tell.
+		c.canRead = n == cap(c.in)-len(c.in) || c.ending || c.raw != nil
+		c.budget -= n
 		c.in = c.in[:len(c.in)+n]
 		c.body.arrived += n
 		return true
@@ -40,6 +46,15 @@ func (c *conn) fill(limit int) bool {
 	}
 	c.eof = true
 	return c.endOfInput()
+}
+
+// pause tells whether it is the other connections' turn. Then this one is told again of what it leaves.
+func (c *conn) pause() bool {
+	if c.budget > 0 {
+		return false
+	}
+	c.watcher.again(c)
+	return true
 }
 
 // becomeIdle lets go of the exchange when nothing of a request has come after all.
@@ -68,9 +83,13 @@ func (c *conn) endOfInput() bool {
 	return false
 }
 
-// makeRoom makes in able to take more bytes, within limit.
+// makeRoom makes in able to take more bytes, within limit. A buffer that was filled to the brim grows even though all of it
+// has been used: more is likely to wait in the socket.
 func (c *conn) makeRoom(limit int) bool {
 	if c.off > 0 && c.off == len(c.in) {
+		if full := len(c.in) == cap(c.in); full && c.canRead && cap(c.in) < limit {
+			c.in = make([]byte, 0, min(4*cap(c.in), limit))
+		}
 		c.in, c.off = c.in[:0], 0
 	}
 	if len(c.in) < cap(c.in) {
@@ -107,6 +126,9 @@ func (c *conn) write(p []byte) {
 		}
 	}
 	if len(p) > 0 {
+		if c.out.empty() {
+			c.touch()
+		}
 		if err := c.out.add(p, c.server); err != nil {
 			c.server.options.Log.Error("an answer cannot be kept for a slow client; its connection is cut", "error", err)
 			c.broken = true
@@ -116,7 +138,7 @@ func (c *conn) write(p []byte) {
 
 // drain sends what waits. It gives the number of bytes that left.
 func (c *conn) drain() (sent int) {
-	for !c.out.empty() && !c.broken {
+	for !c.out.empty() && !c.broken && !c.pause() {
 		piece, err := c.out.peek(c.server)
 		if err != nil {
 			c.server.options.Log.Error("a temporary file cannot be read", "error", err)
@@ -126,6 +148,7 @@ func (c *conn) drain() (sent int) {
 		n, err := writeSocket(c.fd, piece)
 		if n > 0 {
 			c.out.advance(n)
+			c.budget -= n
 			sent += n
 		}
 		if errors.Is(err, syscall.EAGAIN) || err == nil && n < len(piece) {
@@ -133,29 +156,40 @@ func (c *conn) drain() (sent int) {
 		}
 		c.broken = c.broken || err != nil
 	}
+	if c.out.empty() {
+		c.out.settle(c.server)
+	}
 	if sent > 0 {
 		c.touch()
 	}
 	return sent
 }
 
-// onReadable, onWritable and onHangup are what the watcher calls. More than one may come at once.
-func (c *conn) onEvent(readable, writable, hangup bool) {
+// event is what a watcher has noticed. More than one thing may come at once.
+type event struct {
+	readable bool
+	ended    bool // the client has closed its side
+	writable bool
+	hangup   bool // the connection is dead
+}
+
+// onEvent is what the watcher calls.
+func (c *conn) onEvent(e event) {
 	c.mu.Lock()
 	if c.phase == phaseClosed {
 		c.mu.Unlock()
 		return
 	}
-	if readable {
-		c.canRead = true
-	}
-	if hangup {
+	c.budget = turnBytes
+	c.canRead = c.canRead || e.readable || e.ended
+	c.ending = c.ending || e.ended
+	if e.hangup {
 		c.broken = true
 		if c.phase == phaseIdle || c.phase == phaseHead || c.phase == phaseLinger {
 			c.close()
 		}
 	}
-	if writable && !c.out.empty() {
+	if e.writable && !c.out.empty() {
 		c.credit(c.drain())
 	}
 	c.proceed()
@@ -194,7 +228,7 @@ func (c *conn) discard() bool {
 		c.close()
 		return false
 	}
-	if !c.canRead {
+	if !c.canRead || c.pause() {
 		return false
 	}
 	scratch := c.server.bodyBuffer()
@@ -202,6 +236,7 @@ func (c *conn) discard() bool {
 	n, err := readSocket(c.fd, (*scratch)[:cap(*scratch)])
 	switch {
 	case n > 0:
+		c.budget -= n
 		return true
 	case errors.Is(err, syscall.EAGAIN):
 		c.canRead = false

@@ -6,10 +6,12 @@ import "context"
 // each watch all of them, so that an idle connection costs no goroutine; elsewhere there is one goroutine for each.
 // Either way notice is edge-triggered: it comes once when something changes, and the connection remembers it.
 type watcher interface {
-	// add begins to watch c.
+	// add begins to watch c. Called under c.mu: it may be closed as soon as it can be found.
 	add(c *conn) error
 	// remove forgets c. Called under c.mu; the descriptor is closed right after.
 	remove(c *conn)
+	// again makes c hear once more of what its socket has or takes. Called under c.mu.
+	again(c *conn)
 	// each calls do for every connection that is watched.
 	each(do func(*conn))
 	// run watches until ctx ends.

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package edge
 
 import (
@@ -61,12 +63,24 @@ func (e *epoll) add(c *conn) error {
 	} else {
 		e.table = append(e.table, slot{})
 	}
+	c.slot = uint64(n)
 	e.table[n].conn = c
 	generation := e.table[n].generation
 	e.mu.Unlock()
-	c.slot = uint64(n)
-	event := unix.EpollEvent{Events: watched, Fd: int32(n), Pad: int32(generation)}
-	return unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, c.fd, &event)
+	return e.control(unix.EPOLL_CTL_ADD, c, generation)
+}
+
+// again sets what is registered already, upon which the kernel looks anew.
+func (e *epoll) again(c *conn) {
+	e.mu.Lock()
+	generation := e.table[c.slot].generation
+	e.mu.Unlock()
+	_ = e.control(unix.EPOLL_CTL_MOD, c, generation) // fails for want of memory only; the next event helps then
+}
+
+func (e *epoll) control(op int, c *conn, generation uint32) error {
+	event := unix.EpollEvent{Events: watched, Fd: int32(c.slot), Pad: int32(generation)}
+	return unix.EpollCtl(e.fd, op, c.fd, &event)
 }
 
 // remove relies on close to take the descriptor out of the epoll instance: it is never duplicated.
@@ -114,11 +128,12 @@ func (e *epoll) turn() bool {
 	for i := range e.events[:n] {
 		ev := &e.events[i]
 		if c := e.lookup(ev); c != nil {
-			c.onEvent(
-				ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP) != 0,
-				ev.Events&unix.EPOLLOUT != 0,
-				ev.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0,
-			)
+			c.onEvent(event{
+				readable: ev.Events&unix.EPOLLIN != 0,
+				ended:    ev.Events&unix.EPOLLRDHUP != 0,
+				writable: ev.Events&unix.EPOLLOUT != 0,
+				hangup:   ev.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0,
+			})
 		}
 	}
 	return true

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux || portable
 
 package edge
 
@@ -34,6 +34,8 @@ func (g *goroutines) remove(c *conn) {
 	delete(g.conns, c)
 }
 
+func (g *goroutines) again(c *conn) { go c.onEvent(event{readable: true, writable: true}) }
+
 func (g *goroutines) each(do func(*conn)) {
 	g.mu.Lock()
 	all := make([]*conn, 0, len(g.conns))
@@ -52,14 +54,14 @@ func (g *goroutines) run(ctx context.Context) { <-ctx.Done() }
 // have come in between.
 func (c *conn) watchReads() {
 	_ = c.raw.Read(func(uintptr) bool {
-		c.onEvent(true, false, false)
+		c.onEvent(event{readable: true})
 		return c.isClosed()
 	})
 }
 
 func (c *conn) watchWrites() {
 	_ = c.raw.Write(func(uintptr) bool {
-		c.onEvent(false, true, false)
+		c.onEvent(event{writable: true})
 		return c.isClosed()
 	})
 }
@@ -88,8 +90,11 @@ func (l *Listener) next(s *Server) (*conn, error) {
 	c.since = s.clock.Load()
 	c.body.done = true
 	c.release = func() {
-		_ = accepted.Close()
-		s.left()
+		// On a goroutine of its own: Close waits for the two that watch, and one of them is likely to be the caller.
+		go func() {
+			_ = accepted.Close()
+			s.left()
+		}()
 	}
 	return c, nil
 }

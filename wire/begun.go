@@ -8,6 +8,9 @@ package wire
 // application, can go to another worker whatever its method. A message instead of a byte would cost a system call for
 // every request, before the application may begin.
 //
+// The server writes too: 0 before it sends a number with a new request, and 2 when it has taken a request back from a
+// worker that does not answer. A worker that finds 2 there skips the request.
+//
 // A nil *Begun stands for a worker without such memory.
 type Begun struct{ memory []byte }
 
@@ -15,6 +18,9 @@ type Begun struct{ memory []byte }
 const BegunSize = begunStreams + 1
 
 const begunStreams = 1 << 16
+
+// takenBack is the mark of a request that went to another worker.
+const takenBack = 2
 
 // NewBegun takes memory of BegunSize bytes.
 func NewBegun(memory []byte) *Begun { return &Begun{memory[:BegunSize]} }
@@ -30,4 +36,14 @@ func (b *Begun) Clear(stream uint32) {
 // relied on after the worker's death.
 func (b *Begun) Untouched(stream uint32) bool {
 	return b != nil && stream < begunStreams && b.memory[begunStreams] == 1 && b.memory[stream] == 0
+}
+
+// TakeBack marks the stream's request for the worker to skip, and tells whether that can work because it has not begun.
+// It may be beginning at this very moment: only what may run twice is to be taken back from a living worker.
+func (b *Begun) TakeBack(stream uint32) bool {
+	if !b.Untouched(stream) {
+		return false
+	}
+	b.memory[stream] = takenBack
+	return true
 }

@@ -26,6 +26,12 @@ func TestBegun(t *testing.T) {
 	if !b.Untouched(known) {
 		t.Error("Clear left the mark of the number's last request")
 	}
+	if !b.TakeBack(known) || memory[known] != 2 {
+		t.Error("TakeBack of a stream without a mark left no mark for the worker")
+	}
+	if b.TakeBack(known) || b.Untouched(known) {
+		t.Error("a stream that was taken back is there to be taken again")
+	}
 	b.Clear(beyond)
 	if b.Untouched(beyond) {
 		t.Error("a stream that has no byte counts as not begun")

@@ -9,7 +9,9 @@ from harness import Server
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "load: takes long and wants the machine for itself; `-m 'not load'` leaves it out")
+    config.addinivalue_line(
+        "markers", "load: takes long and wants the machine for itself; `-m 'not load'` leaves it out"
+    )
 
 
 @pytest.fixture(scope="session")

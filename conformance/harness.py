@@ -40,7 +40,12 @@ class Server:
         self.lines: list[str] = []
         self._arrived = threading.Condition()
         self.process = subprocess.Popen(
-            command, cwd=cwd, env={**environ, **(env or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=cwd,
+            env={**environ, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
         self.port = 0
@@ -227,7 +232,7 @@ class Client:
     def head(self) -> Answer:
         """A status line and header fields; the body is left unread."""
         first, *rest = self.read_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
-        version, status, reason = (first.split(" ", 2) + [""])[:3]
+        version, status, reason = [*first.split(" ", 2), ""][:3]
         assert version == "HTTP/1.1", first
         return Answer(int(status), reason, [(k, v.strip()) for k, _, v in (line.partition(":") for line in rest)])
 

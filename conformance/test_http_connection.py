@@ -182,7 +182,8 @@ def test_http_small_segments(server: Server, size: int) -> None:
 def test_http_random_segments(server: Server, seed: int) -> None:
     """However TCP cuts a valid stream of requests, the answers are the same."""
     chance = random.Random(seed)
-    stream, expected = b"", []
+    stream = b""
+    expected: list[bytes] = []
     for n in range(30):
         body = chance.randbytes(chance.choice([0, 1, 10, 300, 5000, 70_000]))
         if chance.random() < 0.4:

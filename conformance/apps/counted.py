@@ -1,7 +1,7 @@
 """Applications that count, where kill -9 cannot reach, the requests that have entered them, and sign their answers.
 
-Each process has a file, named by its number, in the folder COUNTS. Each thread has a number there that only it writes, so
-no lock is needed and what the file says of a process that was killed is exact.
+Each process has a file, named by its number, in the folder COUNTS. Each thread has a number there that only it writes,
+so no lock is needed and what the file says of a process that was killed is exact.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
     assert scope["method"] != "POST" or message["body"] == 100 * b"x", message
     if scope["path"] == "/slow":
         await asyncio.sleep(0.005)
+    elif scope["path"] == "/nap":
+        time.sleep(0.5)  # a mistake that many make: the loop does not turn meanwhile
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"3"), (b"x-pid", pid.encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"ok\n"})

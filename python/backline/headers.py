@@ -82,7 +82,9 @@ def check_wsgi(headers: Any, known: Known) -> list[tuple[str, str]]:
         fields.append(pair)
         size += len(name) + len(value)
         if len(fields) > _MOST or size > _LARGEST:
-            raise ValueError(f"start_response: expected at most {_MOST} headers of together {_LARGEST} bytes; send fewer")
+            raise ValueError(
+                f"start_response: expected at most {_MOST} headers of together {_LARGEST} bytes; send fewer"
+            )
     return fields
 
 

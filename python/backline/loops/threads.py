@@ -51,7 +51,8 @@ class Threads:
         self._quick = True  # requests are over at once, so the leader keeps the lead
         self._streak = 0  # quick requests in a row
         self._begun = 0  # requests begun, to see whether there is any progress
-        self._pulse = threading.Event()  # set while the pulse thread has something to look at
+        self._watching = False  # the pulse thread looks after what waits
+        self._pulse = threading.Event()  # wakes it
         self._requests: dict[int, Request] = {}  # those that get messages of their own
         self._waiting: list[Request] = []  # of these, those whose threads wait
         self._gone: set[int] = set()  # streams whose clients have gone before they were opened
@@ -94,7 +95,8 @@ class Threads:
             else:
                 self._serve_timed(message)
             self.running[me] = -1
-            if len(out) >= BATCH or not work:
+            # An answer may only wait behind the next request while the pulse looks after it.
+            if len(out) >= BATCH or not work or not self._watching:
                 self.flush()
 
     def _serve_timed(self, message: wire.Incoming) -> None:
@@ -126,7 +128,8 @@ class Threads:
         self._receive(0)
         if self._quick:
             self._kept.append(me)
-            if not self._pulse.is_set():
+            if not self._watching:
+                self._watching = True
                 self._pulse.set()
         else:
             self._reading.release()
@@ -165,6 +168,10 @@ class Threads:
                 quiet += 1
                 if quiet > 5:  # nobody runs anything with the lead kept; the next one who does sets the pulse again
                     self._pulse.clear()
+                    self._watching = False
+                    if self._kept or self._out:  # somebody may have relied on it just before
+                        self._watching = True
+                        self._pulse.set()
             else:
                 quiet = 0
                 if begun == self._begun and self._count > 1:

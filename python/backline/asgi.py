@@ -13,6 +13,7 @@ from types import coroutine
 from typing import Any, Final, Protocol
 
 from . import begun, wire
+from .begun import MASK, TAKEN
 from .errors import ClientDisconnected, report
 from .headers import Known, check_asgi
 
@@ -94,7 +95,7 @@ class Exchange:
         self._headers: Any = ()
         self._message: list[Any] | None = None  # the whole answer, if it was one message
         self._turn = 0
-        self._backlog: deque[bytes | memoryview] = deque()  # accepted from the application, not yet covered by credit
+        self._backlog: deque[bytes | memoryview] | None = None  # accepted from the application, not yet sent
         self._sent = 0
         self._credited = runner.window
         self._gone = False
@@ -103,13 +104,13 @@ class Exchange:
     async def run(self) -> None:
         """Call the application and see that the server hears of the end."""
         runner = self._runner
-        at = self.stream & begun.MASK
-        if runner.begun[at] == begun.TAKEN and at == self.stream:
+        marks, at = runner.begun, self.stream & MASK
+        if marks[at] == TAKEN and at == self.stream:
             self._phase = _ENDED
             self._end("another worker has it")
             runner.link.forget(self.stream)
             return
-        runner.begun[at] = 1
+        marks[at] = 1
         try:
             if runner.around is None:
                 await runner.application(self._scope, self.receive, self.send)
@@ -237,6 +238,8 @@ class Exchange:
         # The message is accepted whole before anything waits: messages of several tasks do not mix, and cancelling a
         # send() that waits loses nothing.
         at = 0
+        if self._backlog is None:
+            self._backlog = deque()
         if self._phase == _STARTED:
             at = wire.MAX_PIECE
             self._runner.link.emit((wire.START, self.stream, self._status, self._headers, body[:at]))

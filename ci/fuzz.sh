@@ -10,7 +10,7 @@ export FUZZTIME=${FUZZTIME:-20s}
 if [ $# = 2 ]; then
   folder=$1 name=$2
   log="build/logs/fuzz-$(basename "$folder")-$name.log"
-  if go test -run '^$' -fuzz "^$name\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 10s -parallel 1 "$folder" >"$log" 2>&1; then
+  if go test -run '^$' -fuzz "^$name\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 20x -parallel 1 "$folder" >"$log" 2>&1; then
     printf 'ok      %s %s: %s\n' "$folder" "$name" "$(grep -oE 'execs: [0-9]+' "$log" | tail -n 1)"
     exit
   fi

@@ -33,7 +33,8 @@ func (w *WorkerConn) readLoop() {
 
 // explain logs why the connection ended, unless that is what always happens when a process ends.
 func (w *WorkerConn) explain(err error) {
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, os.ErrDeadlineExceeded) || isReset(err) {
 		return
 	}
 	w.dispatcher.log.Error("a worker broke the worker protocol; it is replaced", "worker", w.Name, "error", err)
@@ -123,7 +124,8 @@ func (w *WorkerConn) handle(m *wire.Message) error {
 	client := ex.Client
 	switch {
 	case m.Bad != nil:
-		w.dispatcher.log.Error("the application's answer cannot be sent", "worker", w.Name, "path", string(ex.Scope.Path), "error", m.Bad)
+		w.dispatcher.log.Error("the application's answer cannot be sent",
+			"worker", w.Name, "path", string(ex.Scope.Path), "error", m.Bad)
 		client.Fail(ex, FailApp)
 	case before == stateSent && (m.Kind == wire.KindData || m.Kind == wire.KindEnd):
 		client.Fail(ex, FailApp)
@@ -219,5 +221,6 @@ func (w *WorkerConn) Stacks(streams []uint32, patience time.Duration) string {
 
 func (d *Dispatcher) logStack(level slog.Level, text string, w *WorkerConn, streams []uint32, args ...any) {
 	stack := w.Stacks(streams, stackPatience)
-	d.log.Log(nil, level, text, append(args, "worker", w.Name, "stack", stack)...) //nolint:staticcheck // no context to pass
+	args = append(args, "worker", w.Name, "stack", stack)
+	d.log.Log(nil, level, text, args...) //nolint:staticcheck // no context to pass
 }

@@ -23,6 +23,7 @@ func TestLeastInFlightFirst(t *testing.T) {
 }
 
 func TestConcurrencyAndOrder(t *testing.T) {
+	t.Parallel()
 	for _, codec := range []wire.Codec{wire.Marshal, wire.Msgpack} {
 		t.Run(codec.String(), func(t *testing.T) {
 			b := setup(t, Options{QueueSize: 8})
@@ -54,6 +55,7 @@ func TestConcurrencyAndOrder(t *testing.T) {
 }
 
 func TestQueueLimits(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{0, 1, 3} {
 		t.Run("", func(t *testing.T) {
 			b := setup(t, Options{QueueSize: size})
@@ -93,6 +95,7 @@ func TestQueueTimeout(t *testing.T) {
 }
 
 func TestPrefetch(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		method   string
 		pace     time.Duration

@@ -92,6 +92,7 @@ func (c *control) stacks(streams []uint32, patience time.Duration) string {
 		c.mu.Lock()
 		delete(c.waiting, token)
 		c.mu.Unlock()
-		return "(no answer: something in the process holds the interpreter's lock and never lets go, such as a loop in C code)"
+		return "(no answer: something in the process holds the interpreter's lock and never lets go, " +
+			"such as a loop in C code)"
 	}
 }

@@ -9,6 +9,7 @@ import (
 )
 
 func TestWorkerDies(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		method string
 		retry  bool
@@ -92,6 +93,7 @@ func TestUnsentRequests(t *testing.T) {
 }
 
 func TestProtocolBreaches(t *testing.T) {
+	t.Parallel()
 	cases := map[string]func(w *attached){
 		"unknown stream":  func(w *attached) { w.Answer(9, "") },
 		"freed stream":    func(w *attached) { w.Send(dispatchtest.Tuple{wire.KindDone, 1}, dispatchtest.Tuple{wire.KindDone, 1}) },

@@ -17,6 +17,7 @@ type Dispatcher struct {
 	log     *slog.Logger
 	tick    chan struct{}          // wakes Run when there is something to watch
 	served  atomic.Pointer[served] // what the worker that came up last serves, nil before the first
+	stones  Exchanges              // the tombstones of requests that were taken back
 
 	// mu guards everything below, and what exchanges and worker connections say is guarded by it.
 	mu       sync.Mutex

@@ -4,9 +4,10 @@
 //
 // Read dispatcher.go, exchange.go, workerconn.go, then watch.go (everything that happens because time passes).
 //
-// Goroutines: one reader and one writer for each WorkerConn, which end when the worker's connection ends, and the one in
-// Dispatcher.Run that watches the clock. Submit and everything else run on the caller's goroutine. There is one lock,
-// Dispatcher.mu; it guards the queue and every worker's streams and outgoing batch, it is never held while a Client is
-// called or a system call is made, and no other lock is taken under it. With it a request costs two uncontended
-// acquisitions, some 40 ns; locks for each worker were rejected because choosing a worker needs to see them all.
+// Goroutines: one reader and one writer for each WorkerConn, which end when the worker's connection ends, and the one
+// in Dispatcher.Run that watches the clock. Submit and everything else run on the caller's goroutine. There is one
+// lock, Dispatcher.mu; it guards the queue and every worker's streams and outgoing batch, it is never held while a
+// Client is called or a system call is made, and no other lock is taken under it. With it a request costs two
+// uncontended acquisitions, some 40 ns; locks for each worker were rejected because choosing a worker needs to see them
+// all.
 package dispatch

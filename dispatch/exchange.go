@@ -30,8 +30,8 @@ type Client interface {
 }
 
 // Exchange is one request and its answer. The connection fills in the first group, calls Dispatcher.Submit, and calls
-// Release when it needs the exchange no more. With a handler that answers by itself, without a dispatcher, what concerns
-// a worker does nothing.
+// Release when it needs the exchange no more. With a handler that answers by itself, without a dispatcher, what
+// concerns a worker does nothing.
 type Exchange struct {
 	Scope  backline.Scope
 	Head   []byte // the buffer that Scope points into
@@ -69,7 +69,8 @@ type Exchange struct {
 	gone  bool // the client has gone and the application, told so, has time to end by itself
 	lost  bool // given up on; counted in WorkerConn.lost
 
-	encoded []byte // the KindRequest message
+	owner   *Exchanges // where Release puts it
+	encoded []byte     // the KindRequest message
 	codec   wire.Codec
 	wsgi    bool // what encoded is
 	refs    atomic.Int32
@@ -86,11 +87,15 @@ const (
 	stateEnded    // the client has all it will get; the application may still run
 )
 
-var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
+// Exchanges makes exchanges, and keeps the released ones to be used again. The zero value is ready.
+type Exchanges struct{ free sync.Pool }
 
-// NewExchange gives an empty exchange that belongs to the caller until Release.
-func NewExchange() *Exchange {
-	ex := exchanges.Get().(*Exchange)
+// New gives an empty exchange that belongs to the caller until Release.
+func (p *Exchanges) New() *Exchange {
+	ex, ok := p.free.Get().(*Exchange)
+	if !ok {
+		ex = &Exchange{owner: p}
+	}
 	ex.refs.Store(1)
 	ex.Length = -1
 	return ex
@@ -111,9 +116,9 @@ func (ex *Exchange) Release() {
 	if cap(encoded) > keepBuffer {
 		encoded = nil
 	}
-	*ex = Exchange{Head: head, encoded: encoded}
+	*ex = Exchange{Head: head, encoded: encoded, owner: ex.owner}
 	ex.Scope.Fields = fields
-	exchanges.Put(ex)
+	ex.owner.free.Put(ex)
 }
 
 // keepBuffer is how large a buffer may stay with an exchange that is used again.

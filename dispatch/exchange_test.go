@@ -10,6 +10,7 @@ import (
 )
 
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	none := []dispatchtest.Tuple{}
 	bad := []dispatchtest.Tuple{{"x", "\u20ac"}}
 	cases := map[string]struct {
@@ -111,6 +112,7 @@ func TestCredit(t *testing.T) {
 }
 
 func TestSendBodyInPieces(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{0, 1, wire.MaxPiece, wire.MaxPiece + 1, 3*wire.MaxPiece + 5} {
 		t.Run("", func(t *testing.T) {
 			b := setup(t, Options{QueueSize: 8})
@@ -233,7 +235,8 @@ func TestOtherInterface(t *testing.T) {
 
 func TestWithoutADispatcher(t *testing.T) {
 	t.Parallel()
-	ex := NewExchange()
+	var exchanges Exchanges
+	ex := exchanges.New()
 	ex.SendBody([]byte("x"), 0, false)
 	ex.Took(1)
 	ex.Disconnect()

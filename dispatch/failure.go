@@ -10,6 +10,8 @@ type Failure struct {
 }
 
 // The failures. They are values, compared by address.
+//
+//nolint:gochecknoglobals // never written; Go has no constants of a struct type
 var (
 	FailQueueFull = &Failure{503, "queue-full", "The server is busy and its queue is full. Try again in a moment.", 1}
 	FailQueueTime = &Failure{503, "queue-timeout", "The server is busy. Try again in a moment.", 1}

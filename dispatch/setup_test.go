@@ -49,6 +49,8 @@ type bundle struct {
 	t    *testing.T
 	logs *logs
 
+	exchanges Exchanges
+
 	mu      sync.Mutex
 	clients []*client
 }
@@ -180,7 +182,7 @@ type client struct {
 
 // request makes an exchange that is not submitted yet.
 func (b *bundle) request(method, path string) *client {
-	c := &client{t: b.t, ex: NewExchange(), path: path, events: make(chan string, 1024)}
+	c := &client{t: b.t, ex: b.exchanges.New(), path: path, events: make(chan string, 1024)}
 	c.ex.Client = c
 	c.ex.Scope = backline.Scope{Method: []byte(method), Target: []byte(path), Path: []byte(path), Version: "1.1", Scheme: "http"}
 	b.mu.Lock()

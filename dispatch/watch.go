@@ -13,11 +13,11 @@ import (
 // The clock's turns, and what it tolerates.
 const (
 	turn         = 25 * time.Millisecond
-	stale        = 20 * time.Millisecond  // without a sign of life before fetched-ahead requests are taken back
-	suspicious   = 50 * time.Millisecond  // without a sign of life before other workers come first
-	cancelGrace  = 5 * time.Second        // for a cancelled task to end before its worker counts as stuck
-	quietTurns   = 40                     // turns without a request after which the clock stops
-	notQuickPace = time.Second            // what a worker's pace becomes when it turns out to be stuck
+	stale        = 20 * time.Millisecond // without a sign of life before fetched-ahead requests are taken back
+	suspicious   = 50 * time.Millisecond // without a sign of life before other workers come first
+	cancelGrace  = 5 * time.Second       // for a cancelled task to end before its worker counts as stuck
+	quietTurns   = 40                    // turns without a request after which the clock stops
+	notQuickPace = time.Second           // what a worker's pace becomes when it turns out to be stuck
 )
 
 // Run watches the clock while requests are under way: time in the queue, time at a worker, stuck workers. It returns
@@ -157,8 +157,8 @@ func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict 
 	return verdicts
 }
 
-// giveUp ends an exchange whose application takes too long. A task can be cancelled, which carryOut does when it has seen
-// where it stands; a thread cannot, so its worker is replaced, and what it has not begun is taken back.
+// giveUp ends an exchange whose application takes too long. A task can be cancelled, which carryOut does when it has
+// seen where it stands; a thread cannot, so its worker is replaced, and what it has not begun is taken back.
 func (w *WorkerConn) giveUp(ex *Exchange, why *Failure, stream uint32, elapsed time.Duration) verdict {
 	ex.refs.Add(1) // for carryOut; the stream keeps its own
 	ex.lost = true
@@ -195,7 +195,8 @@ func (w *WorkerConn) takeBack() {
 }
 
 // takeBackUntouched returns to the queue what an event loop that does not turn has not begun: it would wait for as long
-// as whatever occupies the loop. Once, and only what may run twice, because the loop may turn again at this very moment.
+// as whatever occupies the loop. Once, and only what may run twice, because the loop may turn again at this very
+// moment.
 func (w *WorkerConn) takeBackUntouched() {
 	var back []*Exchange
 	for _, ex := range w.streams {
@@ -212,7 +213,7 @@ func (w *WorkerConn) takeBackUntouched() {
 // skipped it.
 func (w *WorkerConn) recall(back []*Exchange) {
 	for _, ex := range back {
-		stone := NewExchange()
+		stone := w.dispatcher.stones.New()
 		stone.dispatcher, stone.worker, stone.stream, stone.order = w.dispatcher, w, ex.stream, ex.order
 		w.streams[ex.stream] = stone
 		w.abandon(stone, wire.KindCancel)

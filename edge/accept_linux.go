@@ -3,6 +3,7 @@
 package edge
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 
@@ -14,7 +15,11 @@ import (
 // open duplicates the listening socket into a file, which the runtime's poller lets us read as we like; a net.Listener
 // refuses that.
 func (l *Listener) open() error {
-	file, err := l.Listener.(interface{ File() (*os.File, error) }).File()
+	socket, ok := l.Listener.(interface{ File() (*os.File, error) })
+	if !ok {
+		return fmt.Errorf("expected a listener on a TCP or Unix socket, got a %T", l.Listener)
+	}
+	file, err := socket.File()
 	if err != nil {
 		return err
 	}

@@ -231,7 +231,8 @@ func (c *conn) openFile(m *wire.Message) (*os.File, int64) {
 		}
 		_ = file.Close()
 	}
-	c.server.options.Log.Error("the file that the application sends as its answer cannot be opened", "file", string(m.Data), "error", err)
+	c.server.options.Log.Error("the file that the application sends as its answer cannot be opened",
+		"file", string(m.Data), "error", err)
 	return nil, 0
 }
 

@@ -1,10 +1,9 @@
 package edge
 
 import (
+	"backline/dispatch"
 	"backline/h1"
 	"backline/wire"
-
-	"backline/dispatch"
 )
 
 // incoming is what is known of a request's body.
@@ -227,9 +226,9 @@ func (c *conn) Wanted(ex *dispatch.Exchange, n int, rewind bool) {
 	b.window += n
 	if b.ask && !c.answer.begun {
 		b.ask = false
-		c.write(continueLine)
+		c.write([]byte(continueLine))
 	}
 	c.proceed()
 }
 
-var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+const continueLine = "HTTP/1.1 100 Continue\r\n\r\n"

@@ -191,11 +191,14 @@ func (c *conn) begin(req *h1.Request, n int) operation {
 	if len(rest) > 0 {
 		c.in = append(make([]byte, 0, max(len(rest), headBuffer)), rest...)
 	}
-	c.answer = outgoing{minor: req.Minor, head: string(req.Method) == "HEAD", keepAlive: req.KeepAlive && c.server.options.KeepAlive > 0, wsgi: c.server.handler.WSGI()}
+	c.answer = outgoing{
+		minor: req.Minor, head: string(req.Method) == "HEAD",
+		keepAlive: req.KeepAlive && c.server.options.KeepAlive > 0, wsgi: c.server.handler.WSGI(),
+	}
 	return c.beginBody(req)
 }
 
-var versions = [2]string{"1.0", "1.1"}
+var versions = [2]string{"1.0", "1.1"} //nolint:gochecknoglobals // never written; Go has no constant arrays
 
 // submit hands the request to the application's side.
 func (c *conn) submit() operation {
@@ -278,7 +281,7 @@ func (c *conn) dropExchange() {
 
 // startExchange makes room for the next request when its first bytes are here.
 func (c *conn) startExchange() {
-	c.ex = dispatch.NewExchange()
+	c.ex = c.server.exchanges.New()
 	c.ex.Start = c.server.now()
 	c.answer = outgoing{minor: 1} // for the error of a head that is never whole; not what the last request left
 	c.phase = phaseHead

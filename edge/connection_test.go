@@ -19,6 +19,7 @@ import (
 
 // TestDeadlines has clients that are too slow in every way.
 func TestDeadlines(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		options Options
 		kind    string
@@ -73,6 +74,7 @@ func TestApplicationThatReadsLate(t *testing.T) {
 
 // TestWriteTimeout has a client that takes nothing of a long answer, whole or streamed.
 func TestWriteTimeout(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{"/whole", "/stream"} {
 		t.Run(path[1:], func(t *testing.T) {
 			t.Parallel()
@@ -209,6 +211,7 @@ func TestConnectionLimit(t *testing.T) {
 }
 
 func TestRejectedHeads(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		head   string
 		status int

@@ -110,8 +110,8 @@ func (c *conn) closeIfIdle() bool {
 	return true
 }
 
-// cut ends a connection whatever it is doing. In the two phases in which somebody may be proceeding without the lock, it
-// is left to them: they still use the exchange.
+// cut ends a connection whatever it is doing. In the two phases in which somebody may be proceeding without the lock,
+// it is left to them: they still use the exchange.
 func (c *conn) cut() {
 	c.mu.Lock()
 	c.broken = true

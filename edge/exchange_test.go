@@ -18,6 +18,7 @@ import (
 )
 
 func TestKeepAliveAndPipelining(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s")} {
 		t.Run(strings.SplitN(address, ":", 2)[0], func(t *testing.T) {
 			t.Parallel()
@@ -98,6 +99,7 @@ func TestPipelinedRequestsWait(t *testing.T) {
 
 // TestHalfClosed sends a request and its end in one go, so that both are one event.
 func TestHalfClosed(t *testing.T) {
+	t.Parallel()
 	for _, network := range []string{"tcp", "unix"} {
 		for name, requests := range map[string]int{"one": 1, "pipelined": 3} {
 			t.Run(network+" "+name, func(t *testing.T) {
@@ -153,6 +155,7 @@ func download(n int) func(w *worker, m dispatchtest.Message) {
 
 // TestSlowDownload sends a long answer through a few KiB of memory and a short file to a client that takes its time.
 func TestSlowDownload(t *testing.T) {
+	t.Parallel()
 	const size = longAnswer
 	want := sha256.Sum256(pattern(size))
 	for _, kind := range []string{"wsgi", "asgi"} {
@@ -205,6 +208,7 @@ func upload(t *testing.T) func(w *worker, m dispatchtest.Message) {
 }
 
 func TestUploads(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"wsgi", "asgi"} {
 		for _, size := range []int{1, 3000, wire.MaxPiece, wire.MaxPiece + 1, 70_000, 5 << 20} {
 			for _, memory := range []int{100, 1 << 20} {
@@ -267,6 +271,7 @@ func TestUploadToADyingWorker(t *testing.T) {
 }
 
 func TestBodyTooLong(t *testing.T) {
+	t.Parallel()
 	for _, wsgi := range []bool{true, false} {
 		t.Run(fmt.Sprint(wsgi), func(t *testing.T) {
 			t.Parallel()

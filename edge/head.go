@@ -21,7 +21,7 @@ func (c *conn) appendHead(dst []byte, m *wire.Message, known int64) []byte {
 	case seen.length && h1.BodyForbidden(m.Status) && m.Status != 304:
 	case seen.length:
 	case h1.BodyForbidden(m.Status):
-	case known >= 0 && !(a.head && known == 0):
+	case known >= 0 && (!a.head || known > 0):
 		// The answer to HEAD has the length of GET's body; an application that left the body out did not mean 0.
 		dst = append(dst, "Content-Length: "...)
 		dst = strconv.AppendInt(dst, known, 10)

@@ -157,8 +157,8 @@ func explainBind(address string, err error) error {
 	return e
 }
 
-// accept takes connections until ctx ends. One that is beyond the limit waits for another to end, and idle ones are closed
-// in its favour: only then, because nobody needs their room before somebody has come.
+// accept takes connections until ctx ends. One that is beyond the limit waits for another to end, and idle ones are
+// closed in its favour: only then, because nobody needs their room before somebody has come.
 func (l *Listener) accept(ctx context.Context, s *Server) error {
 	watchers := *s.watchers.Load()
 	for n := 0; ; n++ {
@@ -236,11 +236,4 @@ func (s *Server) makeRoom() {
 			}
 		})
 	}
-}
-
-// idleSince tells whether the connection has had nothing to do since then.
-func (c *conn) idleSince(then int64) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.phase == phaseIdle && c.since <= then
 }

@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"time"
 
-	"backline"
 	"backline/accesslog"
 	"backline/dispatch"
 	"backline/h1"
@@ -93,6 +92,3 @@ func setDefault[T comparable](field *T, value T) {
 		*field = value
 	}
 }
-
-// address is one end of a connection in both forms that are needed.
-type address = backline.Addr

@@ -73,9 +73,9 @@ func (o *outbox) sendFile(file *os.File, size int64) {
 	o.file, o.read, o.size, o.ring, o.fixed = file, 0, size, size, true
 }
 
-// ringSize leaves room above the limits for what a worker may send before it learns that it has to wait: a mebibyte, which
-// becomes six when it comes in pieces of one byte, each framed as a chunk. AnswerMemory counts because, once there is a
-// file, everything that waits can be in it.
+// ringSize leaves room above the limits for what a worker may send before it learns that it has to wait: a mebibyte,
+// which becomes six when it comes in pieces of one byte, each framed as a chunk. AnswerMemory counts because, once
+// there is a file, everything that waits can be in it.
 func ringSize(s *Server) int64 {
 	return int64(s.options.AnswerMemory) + s.options.AnswerFile + 8*4*wire.Window
 }

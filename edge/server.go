@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"backline/dispatch"
 	"backline/h1"
 )
 
@@ -25,6 +26,7 @@ type Server struct {
 	emptied     chan struct{}             // gets a value when the last connection ends while draining
 	roomy       chan struct{}             // gets a value when a connection ends: the listeners may have waited for it
 
+	exchanges     dispatch.Exchanges
 	bodyBuffers   sync.Pool
 	answerBuffers sync.Pool
 }
@@ -36,7 +38,8 @@ const tick = 250 * time.Millisecond
 func New(options Options, handler Handler) *Server {
 	options.setDefaults()
 	s := &Server{options: options, handler: handler, emptied: make(chan struct{}, 1), roomy: make(chan struct{}, 1)}
-	s.headRoom = orDefault(options.Head.RequestLine, h1.DefaultRequestLine) + orDefault(options.Head.HeaderBlock, h1.DefaultHeaderBlock) + 64
+	s.headRoom = orDefault(options.Head.RequestLine, h1.DefaultRequestLine) +
+		orDefault(options.Head.HeaderBlock, h1.DefaultHeaderBlock) + 64
 	s.needsAnswer = options.Access != nil && options.Access.NeedsAnswer()
 	s.clock.Store(time.Now().UnixNano())
 	return s
@@ -115,7 +118,8 @@ func (s *Server) drain(grace time.Duration) {
 	select {
 	case <-s.emptied:
 	case <-deadline.C:
-		s.options.Log.Warn("some requests did not end in time; their connections are cut", "connections", s.connected.Load(), "graceful_timeout", grace)
+		s.options.Log.Warn("some requests did not end in time; their connections are cut",
+			"connections", s.connected.Load(), "graceful_timeout", grace)
 		s.each((*conn).cut)
 	}
 }

@@ -83,8 +83,8 @@ func (c *conn) endOfInput() bool {
 	return false
 }
 
-// makeRoom makes in able to take more bytes, within limit. A buffer that was filled to the brim grows even though all of it
-// has been used: more is likely to wait in the socket.
+// makeRoom makes in able to take more bytes, within limit. A buffer that was filled to the brim grows even though all
+// of it has been used: more is likely to wait in the socket.
 func (c *conn) makeRoom(limit int) bool {
 	if c.off > 0 && c.off == len(c.in) {
 		if full := len(c.in) == cap(c.in); full && c.canRead && cap(c.in) < limit {

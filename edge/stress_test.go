@@ -129,7 +129,7 @@ func (b *bundle) readAnswers(conn net.Conn, path string, times int) {
 		if answer.StatusCode == http.StatusEarlyHints {
 			continue
 		}
-		if first, _, _ := strings.Cut(string(body), "\n"); err == nil && answer.StatusCode == 200 && first != path {
+		if first, _, _ := strings.Cut(string(body), "\n"); err == nil && answer.StatusCode == http.StatusOK && first != path {
 			b.t.Errorf("%s got the answer of %.40q", path, first)
 		}
 		if answer.Close || rand.IntN(10) == 0 {

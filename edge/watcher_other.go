@@ -4,6 +4,8 @@ package edge
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"syscall"
@@ -17,7 +19,9 @@ type goroutines struct {
 	conns map[*conn]struct{}
 }
 
-func newWatcher(*Server) (watcher, error) { return &goroutines{conns: map[*conn]struct{}{}}, nil }
+func newWatcher(*Server) (watcher, error) { //nolint:ireturn // the build with epoll returns another
+	return &goroutines{conns: map[*conn]struct{}{}}, nil
+}
 
 func (g *goroutines) add(c *conn) error {
 	g.mu.Lock()
@@ -50,8 +54,8 @@ func (g *goroutines) each(do func(*conn)) {
 
 func (g *goroutines) run(ctx context.Context) { <-ctx.Done() }
 
-// watchReads stays inside one Read for the connection's life: entering it anew resets the runtime's notice of bytes that
-// have come in between.
+// watchReads stays inside one Read for the connection's life: entering it anew resets the runtime's notice of bytes
+// that have come in between.
 func (c *conn) watchReads() {
 	_ = c.raw.Read(func(uintptr) bool {
 		c.onEvent(event{readable: true})
@@ -79,7 +83,11 @@ func (l *Listener) next(s *Server) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := accepted.(syscall.Conn).SyscallConn()
+	socket, ok := accepted.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("expected a connection with a socket, got a %T", accepted)
+	}
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +121,7 @@ func writeSocket(fd int, p []byte) (int, error) { return retry(syscall.Write, fd
 func retry(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {
 	for {
 		n, err := call(fd, p)
-		if err != syscall.EINTR {
+		if !errors.Is(err, syscall.EINTR) {
 			return max(n, 0), err
 		}
 	}

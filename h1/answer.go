@@ -5,9 +5,9 @@ import "strconv"
 // LastChunk ends a chunked body that has no trailers.
 const LastChunk = "0\r\n\r\n"
 
-// AppendStatusLine appends "HTTP/1.1 200 OK\r\n". An answer to an HTTP/1.0 request says 1.1 as well (RFC 9110 2.5). Without
-// a reason it takes the standard phrase. status must be 100 to 999 and reason pass ValidFieldValue: what comes from an
-// application is checked where the application can still be blamed.
+// AppendStatusLine appends "HTTP/1.1 200 OK\r\n". An answer to an HTTP/1.0 request says 1.1 as well (RFC 9110 2.5).
+// Without a reason it takes the standard phrase. status must be 100 to 999 and reason pass ValidFieldValue: what comes
+// from an application is checked where the application can still be blamed.
 func AppendStatusLine(dst []byte, status int, reason []byte) []byte {
 	if status == 200 && len(reason) == 0 {
 		return append(dst, "HTTP/1.1 200 OK\r\n"...)
@@ -41,15 +41,15 @@ func AppendChunk(dst, data []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// AppendChunkSize appends the line before a chunk of n bytes, for data that is written by itself; "\r\n" must follow the
-// data. n must be above 0.
+// AppendChunkSize appends the line before a chunk of n bytes, for data that is written by itself; "\r\n" must follow
+// the data. n must be above 0.
 func AppendChunkSize(dst []byte, n int) []byte {
 	dst = strconv.AppendUint(dst, uint64(n), 16)
 	return append(dst, "\r\n"...)
 }
 
-// BodyForbidden tells whether an answer of this status ends after its head, whatever its fields say (RFC 9112 6.3): 1xx,
-// 204 and 304. The same holds for every answer to HEAD.
+// BodyForbidden tells whether an answer of this status ends after its head, whatever its fields say (RFC 9112 6.3):
+// 1xx, 204 and 304. The same holds for every answer to HEAD.
 func BodyForbidden(status int) bool {
 	return status < 200 || status == 204 || status == 304
 }
@@ -62,7 +62,7 @@ func ReasonPhrase(status int) string {
 	return phrases[status]
 }
 
-var phrases = [...]string{
+var phrases = [...]string{ //nolint:gochecknoglobals // never written; Go has no constant arrays
 	100: "Continue",
 	101: "Switching Protocols",
 	102: "Processing",

@@ -1,7 +1,7 @@
 package h1
 
-// Chunked decodes a chunked body (RFC 9112 7.1). The zero value is ready for one body. It takes every byte once, so a body
-// that arrives byte by byte costs linear time and nothing but the data needs to be kept.
+// Chunked decodes a chunked body (RFC 9112 7.1). The zero value is ready for one body. It takes every byte once, so a
+// body that arrives byte by byte costs linear time and nothing but the data needs to be kept.
 type Chunked struct {
 	state      chunkState
 	digits     int   // of the chunk size so far
@@ -39,9 +39,9 @@ const (
 	chunkedDone
 )
 
-// Next consumes from src: data is the next piece of body (aliases src, may be empty), n the bytes consumed, done true after
-// the last chunk and its trailers, which are checked and discarded. n == 0 with done == false asks for more input. Call it
-// in a loop, with what is left of src. err is an *Error and stays.
+// Next consumes from src: data is the next piece of body (aliases src, may be empty), n the bytes consumed, done true
+// after the last chunk and its trailers, which are checked and discarded. n == 0 with done == false asks for more
+// input. Call it in a loop, with what is left of src. err is an *Error and stays.
 func (c *Chunked) Next(src []byte) (data []byte, n int, done bool, err error) {
 	if c.err != nil {
 		return nil, 0, false, c.err
@@ -117,8 +117,8 @@ func (c *Chunked) size(b byte) *Error {
 	return nil
 }
 
-// extension takes a byte of chunk-ext (RFC 9112 7.1.1). Extensions mean nothing here, but one that is not checked is room
-// for bytes that another recipient takes for a line end. The grammar's "bad whitespace" is refused.
+// extension takes a byte of chunk-ext (RFC 9112 7.1.1). Extensions mean nothing here, but one that is not checked is
+// room for bytes that another recipient takes for a line end. The grammar's "bad whitespace" is refused.
 func (c *Chunked) extension(b byte) *Error {
 	if c.extensions++; c.extensions > maxExtensions {
 		return bad("chunk extensions too large")
@@ -151,8 +151,8 @@ func (c *Chunked) extension(b byte) *Error {
 	return nil
 }
 
-// trailer takes a byte of the trailer section (RFC 9112 7.1.2), which is discarded: merged into the header it could undo
-// what was checked there.
+// trailer takes a byte of the trailer section (RFC 9112 7.1.2), which is discarded: merged into the header it could
+// undo what was checked there.
 func (c *Chunked) trailer(b byte) *Error {
 	if c.trailers++; c.trailers > maxTrailers {
 		return &Error{Status: 431, Reason: "trailer fields too large"}
@@ -184,7 +184,8 @@ func (c *Chunked) trailer(b byte) *Error {
 	return nil
 }
 
-// checkTrailerName refuses the fields whose only use in a trailer is to mislead a recipient that merges them (RFC 9110 6.5.1).
+// checkTrailerName refuses fields whose only use in a trailer is to mislead a recipient that merges them (RFC 9110
+// 6.5.1).
 func (c *Chunked) checkTrailerName() *Error {
 	if c.nameLen > len(c.name) {
 		return nil

@@ -45,8 +45,8 @@ func (c *control) judge(r *Request) *Error {
 	return nil
 }
 
-// host applies RFC 9112 3.2 and 3.2.2, and more: RFC 9112 lets the authority of an absolute-form target win over Host, and
-// a proxy that does not know this would have routed, or allowed, by Host.
+// host applies RFC 9112 3.2 and 3.2.2, and more: RFC 9112 lets the authority of an absolute-form target win over Host,
+// and a proxy that does not know this would have routed, or allowed, by Host.
 func (c *control) host(r *Request) *Error {
 	value := c.value[Host]
 	switch {
@@ -93,8 +93,8 @@ func (c *control) framing(r *Request) *Error {
 	return nil
 }
 
-// checkCoding accepts "chunked" and nothing else. What ends in chunked after codings that are not implemented is 501 (RFC
-// 9112 6.1); a body whose end cannot be found is 400 (6.3).
+// checkCoding accepts "chunked" and nothing else. What ends in chunked after codings that are not implemented is 501
+// (RFC 9112 6.1); a body whose end cannot be found is 400 (6.3).
 func checkCoding(value []byte) *Error {
 	if equalFold(value, "chunked") {
 		return nil
@@ -114,7 +114,7 @@ func checkCoding(value []byte) *Error {
 	return &Error{Status: 501, Reason: "only the transfer coding chunked is supported"}
 }
 
-// expect applies RFC 9110 10.1.1. On HTTP/1.0 100-continue must be ignored; without a body there is nothing to wait for.
+// expect applies RFC 9110 10.1.1. On HTTP/1.0 100-continue must be ignored; without a body nothing is waited for.
 func (c *control) expect(r *Request) *Error {
 	if c.count[Expect] == 0 {
 		return nil
@@ -134,7 +134,7 @@ const (
 	optionUpgrade
 )
 
-// parseConnection reads a list of options (RFC 9110 7.6.1). Unknown ones are none of our business: nothing is forwarded.
+// parseConnection reads a list of options (RFC 9110 7.6.1). Unknown ones do not matter: nothing is forwarded.
 func parseConnection(value []byte) (options connectionOptions) {
 	for len(value) > 0 {
 		option := value

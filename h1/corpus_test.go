@@ -152,7 +152,7 @@ func parseHead(tb testing.TB, input []byte, piece int, limits Limits) outcome {
 		case err != nil && n != 0:
 			tb.Fatalf("%d bytes consumed with error %v", n, err)
 		case err != nil:
-			if _, again := p.Parse(append(buf, wrkRequest...), &r); again != err {
+			if _, again := p.Parse(append(buf, wrkRequest...), &r); !errors.Is(again, err) {
 				tb.Fatalf("after %v the parser went on: %v", err, again)
 			}
 			return mistake(tb, err)
@@ -177,7 +177,7 @@ func decodeChunked(tb testing.TB, input []byte, piece int) outcome {
 			data, n, done, err := c.Next(input[used:end])
 			body, used = append(body, data...), used+n
 			if err != nil {
-				if _, n, done, again := c.Next([]byte(LastChunk)); again != err || n != 0 || done {
+				if _, n, done, again := c.Next([]byte(LastChunk)); !errors.Is(again, err) || n != 0 || done {
 					tb.Fatalf("after %v the decoder went on: %d, %v, %v", err, n, done, again)
 				}
 				return mistake(tb, err)

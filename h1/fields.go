@@ -60,8 +60,8 @@ func trim(b []byte) []byte {
 // ValidFieldName tells whether b may be a field name: a token (RFC 9110 5.1, 5.6.2).
 func ValidFieldName(b []byte) bool { return len(b) > 0 && allOf(b, tokenByte) }
 
-// ValidFieldValue tells whether b may stand in a field value or a reason phrase: no control byte but HTAB; obs-text, the
-// bytes above 0x7f, is allowed (RFC 9110 5.5). Whitespace at its ends is allowed too.
+// ValidFieldValue tells whether b may stand in a field value or a reason phrase: no control byte but HTAB; obs-text,
+// the bytes above 0x7f, is allowed (RFC 9110 5.5). Whitespace at its ends is allowed too.
 func ValidFieldValue(b []byte) bool {
 	if plain(b) {
 		return true
@@ -79,8 +79,9 @@ const eachByte = 0x0101010101010101
 // plain tells whether b is certainly nothing but printable ASCII and SP, eight bytes at a time. False only means that a
 // closer look is needed.
 //
-// In each byte of x, the top bit of the sum below is set if it is above 0x7f (x itself), below 0x20 (the first subtraction
-// borrows) or 0x7f (the second does). A borrow can only spread from a byte that is itself flagged, so none is missed.
+// In each byte of x, the top bit of the sum below is set if it is above 0x7f (x itself), below 0x20 (the first
+// subtraction borrows) or 0x7f (the second does). A borrow can only spread from a byte that is itself flagged, so none
+// is missed.
 func plain(b []byte) bool {
 	flags := uint64(0)
 	for len(b) >= 8 {

@@ -113,7 +113,7 @@ func TestHTTPGardenFindings(t *testing.T) {
 		{"S36 CR in an extension", chunked + "5;a=b\r\rXX\r\nhello\r\n0\r\n\r\n" + evil, []string{noEnd}},
 		{"S39 body ended by any two bytes", chunked + "0\r\nX:GET /evil HTTP/1.1\r\n\r\n", []string{`POST / ""`}},
 		{"S41 \\x85 stripped", get + "User: \x85admin\r\n\r\n", []string{"400 byte 0x85 (NEL) in a field value"}},
-		{"S42 empty length before another", post + "Content-Length: \r\nContent-Length: 43\r\n\r\n" + evil, []string{twoSizes}},
+		{"S42 empty length before another", post + "Content-Length: \r\nContent-Length: 43\r\n\r\n" + evil, []string{twoSizes}}, //nolint:dupword // the attack
 		{"S43 NUL stripped", get + "X: evil\x00\r\n\r\n", []string{control}},
 		{"S44 unknown coding as chunked", post + "Transfer-Encoding: blegh\r\n\r\n1\r\na\r\n0\r\n\r\n", []string{noCoding}},
 		{"S45 the next request is invalid", get + "\r\n" + "Invalid\r\n\r\n", []string{`GET / ""`, "400 method is not a token followed by one space"}},

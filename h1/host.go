@@ -7,7 +7,7 @@ import (
 
 // validHost checks uri-host [":" port] (RFC 9110 7.2, RFC 3986 3.2.2). Userinfo ("@"), paths, spaces, lists (",") and
 // empty hosts have no place in it: applications build links and check origins with it. Neither has percent-encoding,
-// which RFC 3986 allows: it gives a name several spellings, and net/http, for one, decodes it in a target but not in Host.
+// which RFC 3986 allows: it gives a name several spellings, and net/http decodes it in a target but not in Host.
 func validHost(b []byte) bool {
 	if len(b) > 0 && b[0] == '[' {
 		end := bytes.IndexByte(b, ']')

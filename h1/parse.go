@@ -10,10 +10,10 @@ import (
 // Parse into the same Request, so one that is kept and passed again costs no allocation.
 type Request struct {
 	Method, Target []byte
-	Path           []byte           // percent-encoded as received, without the query; "/" for "http://host"; "*" for OPTIONS *
+	Path           []byte           // percent-encoded as received, no query; "/" for "http://host"; "*" for OPTIONS *
 	Query          []byte           // what follows the first "?", undecoded
 	Minor          int              // of HTTP/1.Minor: 0, or 1 for every later one
-	Fields         []backline.Field // in order, duplicates kept, names as spelled; without those that have "_" in their name
+	Fields         []backline.Field // in order, duplicates kept, names as spelled; without those with "_" in their name
 	Host           []byte           // value of Host, or the authority of an absolute-form target (they are equal)
 	ContentLength  int64            // -1 when there is none; then, unless Chunked, there is no body (RFC 9112 6.3)
 	Chunked        bool
@@ -22,8 +22,8 @@ type Request struct {
 	Upgrade        []byte // value of Upgrade, when there is one on HTTP/1.1 and Connection names it
 }
 
-// Parser finds and parses one head. The zero value has the default limits. It remembers how far it has looked, so that a
-// head that arrives byte by byte costs linear time.
+// Parser finds and parses one head. The zero value has the default limits. It remembers how far it has looked, so that
+// a head that arrives byte by byte costs linear time.
 type Parser struct {
 	Limits Limits
 
@@ -39,9 +39,10 @@ type Parser struct {
 // Reset forgets progress and error, for a new connection.
 func (p *Parser) Reset() { *p = Parser{Limits: p.Limits} }
 
-// Parse looks for a whole head at the start of buf. With n == 0 and err == nil it is incomplete: call again with the same
-// bytes and more after them (buf may have moved). n > 0 is the number of bytes consumed, the blank line included, and the
-// parser is ready for the next head. err is an *Error and stays until Reset. Only with n > 0 does r mean anything.
+// Parse looks for a whole head at the start of buf. With n == 0 and err == nil it is incomplete: call again with the
+// same bytes and more after them (buf may have moved). n > 0 is the number of bytes consumed, the blank line included,
+// and the parser is ready for the next head. err is an *Error and stays until Reset. Only with n > 0 does r mean
+// anything.
 func (p *Parser) Parse(buf []byte, r *Request) (n int, err error) {
 	if p.err != nil {
 		return 0, p.err
@@ -125,7 +126,7 @@ func cutCRLF(line []byte) (rest []byte, ok bool) {
 	return line[:end], true
 }
 
-// requestLine skips empty lines and parses the first other one; whole is false while it has not arrived, or with an error.
+// requestLine skips empty lines and parses the first other one; whole is false with an error, and until it is here.
 func (p *Parser) requestLine(buf []byte, r *Request) (whole bool, err *Error) {
 	limit := p.Limits.requestLine()
 	for {
@@ -226,7 +227,7 @@ func (r *Request) version(v []byte) *Error {
 // splitTarget tells the forms of a target apart (RFC 9112 3.2) and sets Path, Query and, for absolute-form, Host.
 func (r *Request) splitTarget() *Error {
 	r.Path = r.Target
-	if r.Target[0] != '/' && !(string(r.Target) == "*" && string(r.Method) == "OPTIONS") {
+	if r.Target[0] != '/' && (string(r.Target) != "*" || string(r.Method) != "OPTIONS") {
 		start := schemeLength(r.Target)
 		if start == 0 {
 			return bad(`request target is neither a path, an http URL, nor "*" with OPTIONS`)

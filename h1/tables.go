@@ -8,8 +8,7 @@ const (
 	hostByte                         // unreserved and sub-delims (RFC 3986 3.2.2) without ",": a name or an IPv4 address
 )
 
-// class is written once, here; it is a variable only because Go has no constant arrays.
-var class = classes()
+var class = classes() //nolint:gochecknoglobals // written once, here; Go has no constant arrays
 
 func classes() (table [256]uint8) {
 	for c := '!'; c <= '~'; c++ {
@@ -79,7 +78,8 @@ func hexDigit(c byte) byte {
 // Known is a field name with a meaning for the edge itself. Everything else is Other, and is passed on unread.
 type Known uint8
 
-// The known names. Those up to ContentType are what a request's head is judged by (control.go); the order within is free.
+// The known names. Those up to ContentType are what a request's head is judged by (control.go); the order
+// within is free.
 const (
 	Other Known = iota
 	Host
@@ -95,11 +95,13 @@ const (
 	ProxyConnection
 	TE
 	Trailer
-
-	controls = ContentType + 1 // size of the arrays in control
 )
 
-// Lookup classifies a field name without regard to case. The length is looked at first, as most names are ruled out by it.
+// controls is the size of the arrays in control.
+const controls = ContentType + 1
+
+// Lookup classifies a field name without regard to case. The length is looked at first, which rules most
+// names out.
 func Lookup(name []byte) Known {
 	switch len(name) {
 	case len("te"):

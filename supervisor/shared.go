@@ -19,7 +19,8 @@ func shareMemory() (*wire.Begun, *os.File, error) {
 		_ = file.Close()
 		return nil, nil, err
 	}
-	memory, err := syscall.Mmap(int(file.Fd()), 0, wire.BegunSize, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	memory, err := syscall.Mmap(int(file.Fd()), 0, wire.BegunSize,
+		syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 	if err != nil {
 		_ = file.Close()
 		return nil, nil, os.NewSyscallError("mmap", err)

@@ -33,8 +33,8 @@ type process struct {
 	reaped bool // the pid may belong to somebody else
 }
 
-// spawn starts the command with two socket pairs at descriptors 3 and 4 and shared memory at 5, in a process group of its
-// own: Ctrl-C in a terminal reaches only the server, which then stops the workers in order.
+// spawn starts the command with two socket pairs at descriptors 3 and 4 and shared memory at 5, in a process group of
+// its own: Ctrl-C in a terminal reaches only the server, which then stops the workers in order.
 func spawn(opts *Options, name string) (*process, error) {
 	var ends descriptors
 	defer ends.closeTheirs()

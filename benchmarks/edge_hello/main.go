@@ -53,7 +53,9 @@ func (hello) WSGI() bool { return false }
 
 func (hello) Submit(ex *dispatch.Exchange) {
 	fields := [...]backline.Field{{Name: []byte("Content-Type"), Value: []byte("text/plain")}}
-	ex.Client.Answer(ex, &wire.Message{Kind: wire.KindAnswer, Status: http.StatusOK, Fields: fields[:], Data: []byte("hello")})
+	ex.Client.Answer(ex, &wire.Message{
+		Kind: wire.KindAnswer, Status: http.StatusOK, Fields: fields[:], Data: []byte("hello"),
+	})
 }
 
 func serveNetHTTP(ctx context.Context, address string) error {

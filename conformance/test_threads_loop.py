@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Client, Server
+from harness import Client, Server, in_parallel
 from wsgi_gate import Gate
 
 APP = "wsgi_waits:app"
@@ -42,6 +42,19 @@ def test_requests_behind_a_slow_one_go_to_other_threads(
             gate.open()
             assert client.answer().status == 200
             client.close()
+
+
+def test_requests_that_block_shortly_run_beside_each_other(serve: Callable[..., Server]) -> None:
+    server = serve(APP, "--workers", "1", "--threads", "8")
+
+    names: set[str] = set()
+
+    def work(_: int) -> None:
+        with server.connect() as client:
+            names.update(client.request("GET", "/nap").text for _ in range(100))
+
+    in_parallel(8, work)
+    assert len(names) == 8, names  # each nap is over before the pulse could see it
 
 
 def test_an_answer_does_not_wait_behind_a_slow_request_of_the_only_thread(

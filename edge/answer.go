@@ -106,7 +106,7 @@ func (c *conn) Hint(ex *dispatch.Exchange, fields []backline.Field) {
 	if c.ex == ex && c.phase == phaseAnswer && !c.answer.begun && c.answer.minor > 0 {
 		dst := h1.AppendStatusLine(nil, 103, nil)
 		for _, f := range fields {
-			if h1.ValidFieldName(f.Name) && h1.ValidFieldValue(f.Value) {
+			if backline.ValidFieldName(f.Name) && backline.ValidFieldValue(f.Value) {
 				dst = h1.AppendField(dst, f.Name, f.Value)
 			}
 		}

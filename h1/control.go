@@ -1,6 +1,10 @@
 package h1
 
-import "bytes"
+import (
+	"bytes"
+
+	"backline"
+)
 
 // control collects the fields that frame the body and steer the connection, until the blank line allows to judge them
 // together. For each name: how often it came and its last value.
@@ -107,7 +111,7 @@ func checkCoding(value []byte) *Error {
 		var coding []byte
 		coding, rest, more = bytes.Cut(rest, []byte(","))
 		coding = trim(coding)
-		if !ValidFieldName(coding) || equalFold(coding, "chunked") {
+		if !backline.ValidFieldName(coding) || equalFold(coding, "chunked") {
 			return bad("malformed Transfer-Encoding")
 		}
 	}

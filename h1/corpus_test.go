@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"backline"
 )
 
 // A corpus file is what must come out, "---", and what goes in. Comments start with "#". In the input line breaks mean
@@ -126,7 +128,7 @@ type outcome struct {
 func mistake(tb testing.TB, err error) outcome {
 	tb.Helper()
 	found, ok := errors.AsType[*Error](err)
-	if !ok || found.Status < 400 || found.Status > 599 || found.Reason == "" || !ValidFieldValue([]byte(found.Reason)) {
+	if !ok || found.Status < 400 || found.Status > 599 || found.Reason == "" || !backline.ValidFieldValue([]byte(found.Reason)) {
 		tb.Fatalf("error %v (%T), want an *Error with a status and a reason for the client", err, err)
 	}
 	return outcome{text: found.Error()}

@@ -2,7 +2,8 @@ package h1
 
 import (
 	"bytes"
-	"encoding/binary"
+
+	"backline"
 )
 
 // splitField takes one field line, without its CRLF, apart (RFC 9112 5). keep is false for a name with "_", which the
@@ -18,8 +19,8 @@ func splitField(line []byte) (name, value []byte, keep bool, err *Error) {
 		return nil, nil, false, nameError(line, end)
 	}
 	name, value = line[:end], trim(line[end+1:])
-	if !plain(value) {
-		if !ValidFieldValue(value) {
+	if !backline.Printable(value) {
+		if !backline.ValidFieldValue(value) {
 			return nil, nil, false, bad("control byte in a field value")
 		}
 		if hasLoneNEL(value) {
@@ -55,45 +56,6 @@ func trim(b []byte) []byte {
 		b = b[:len(b)-1]
 	}
 	return b
-}
-
-// ValidFieldName tells whether b may be a field name: a token (RFC 9110 5.1, 5.6.2).
-func ValidFieldName(b []byte) bool { return len(b) > 0 && allOf(b, tokenByte) }
-
-// ValidFieldValue tells whether b may stand in a field value or a reason phrase: no control byte but HTAB; obs-text,
-// the bytes above 0x7f, is allowed (RFC 9110 5.5). Whitespace at its ends is allowed too.
-func ValidFieldValue(b []byte) bool {
-	if plain(b) {
-		return true
-	}
-	for _, c := range b {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-const eachByte = 0x0101010101010101
-
-// plain tells whether b is certainly nothing but printable ASCII and SP, eight bytes at a time. False only means that a
-// closer look is needed.
-//
-// In each byte of x, the top bit of the sum below is set if it is above 0x7f (x itself), below 0x20 (the first
-// subtraction borrows) or 0x7f (the second does). A borrow can only spread from a byte that is itself flagged, so none
-// is missed.
-func plain(b []byte) bool {
-	flags := uint64(0)
-	for len(b) >= 8 {
-		x := binary.LittleEndian.Uint64(b)
-		flags |= x | (x - 0x20*eachByte) | ((x ^ 0x7f*eachByte) - eachByte)
-		b = b[8:]
-	}
-	for _, c := range b {
-		x := uint64(c)
-		flags |= x | (x-0x20)&0x80 | ((x^0x7f)-1)&0x80
-	}
-	return flags&(0x80*eachByte) == 0
 }
 
 // hasLoneNEL finds 0x85 where no UTF-8 sequence can have it: at the start or after an ASCII byte. As the second byte of

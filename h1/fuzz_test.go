@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"backline"
 )
 
 // maxFuzzInput keeps the byte-by-byte runs, which copy the buffer for every byte, from eating the fuzzer's time.
@@ -86,7 +88,7 @@ func compareWithReadRequest(t *testing.T, head []byte) {
 func checkInvariants(t *testing.T, r *Request) {
 	t.Helper()
 	for _, field := range r.Fields {
-		if !ValidFieldName(field.Name) || !ValidFieldValue(field.Value) || bytes.IndexByte(field.Name, '_') >= 0 {
+		if !backline.ValidFieldName(field.Name) || !backline.ValidFieldValue(field.Value) || bytes.IndexByte(field.Name, '_') >= 0 {
 			t.Errorf("field %q: %q", field.Name, field.Value)
 		}
 		if len(trim(field.Value)) != len(field.Value) {

@@ -124,7 +124,7 @@ func (m *Message) readStatus(c *cursor) {
 		m.blame(bad)
 		digits, reason, _ := bytes.Cut(line, []byte{' '})
 		m.Status, m.Reason = threeDigits(digits), reason
-		if !validValue(reason) {
+		if !backline.ValidFieldValue(reason) {
 			m.blame(fmt.Errorf("the reason %.80q has a control character", reason))
 		}
 	}
@@ -161,7 +161,9 @@ func (m *Message) readFields(c *cursor) {
 			m.blame(badName)
 		case badValue != nil:
 			m.blame(badValue)
-		case !validField(field):
+		// The worker package checks this too, where the application can be told in its own frame. A line break in a field
+		// is another field, or another answer, and a worker in another language may have forgotten.
+		case !backline.ValidFieldName(name) || !backline.ValidFieldValue(value):
 			m.blame(fmt.Errorf("the header field %.80q: %.80q is not valid (RFC 9110 5.1, 5.5)", name, value))
 		case i < maxFields:
 			m.Fields = append(m.Fields, field)

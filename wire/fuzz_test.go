@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"testing"
 	"unicode/utf8"
+
+	"backline"
 )
 
 // allocated is a bound on what decoding may cost, in bytes of memory for a byte of packet: a value of any type in a
@@ -56,11 +58,11 @@ func readAll(t *testing.T, packet []byte) {
 			t.Errorf("message %d is %+v", count, m)
 		}
 		for _, field := range m.Fields {
-			if !validField(field) {
+			if !backline.ValidFieldName(field.Name) || !backline.ValidFieldValue(field.Value) {
 				t.Errorf("the field %q: %q got through", field.Name, field.Value)
 			}
 		}
-		if isAnswer := shape(m.Kind) == 5; isAnswer && m.Bad == nil && (m.Status < 100 || m.Status > 999 || !validValue(m.Reason)) {
+		if isAnswer := shape(m.Kind) == 5; isAnswer && m.Bad == nil && (m.Status < 100 || m.Status > 999 || !backline.ValidFieldValue(m.Reason)) {
 			t.Errorf("status %d %q got through", m.Status, m.Reason)
 		}
 	}
@@ -161,7 +163,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("/caf%C3%A9", "Cookie", "caf\xe9", "/shop", true)
 	f.Add("/%FF", "X-A", "", "", false)
 	f.Fuzz(func(t *testing.T, path, name, value, root string, wsgi bool) {
-		if !isPrintable([]byte(path)) || path == "" || name == "" || !plain([]byte(name)) || len(name) > 60_000 {
+		if !isPrintable([]byte(path)) || path == "" || name == "" || !backline.Printable([]byte(name)) || len(name) > 60_000 {
 			return // h1 lets no such request through
 		}
 		scope := browser()

@@ -46,24 +46,32 @@ class Runner:
         self.around: Callable[[], Any] | None = None  # a context manager around every call
         host, port = settings["server"]
         self.asgi = {"version": "3.0", "spec_version": settings["asgi_spec_version"]}
-        self.base = {
+        # With every key that a scope has, the ones that the server sends included: merging a request's entries in then
+        # only overwrites, where inserting would make the dictionary grow, which takes as long as all the rest.
+        self.base: dict[str, Any] = {
             "type": "http",
             "http_version": "1.1",
             "scheme": settings["scheme"],
             "root_path": settings["root_path"],
             "query_string": b"",
             "server": (host, port),
+            **dict.fromkeys(("asgi", "extensions", "method", "path", "raw_path", "client", "headers")),
         }
 
-    def begin(self, message: wire.Incoming) -> Exchange:
-        """The exchange of a request message; ``run`` calls the application."""
-        _, stream, scope, body, more = message
-        scope = self.base | scope
+    def support(self, state: dict[str, Any] | None) -> None:
+        """Give every scope a copy of the lifespan's state."""
+        self.state = state
+        if state is not None:
+            self.base["state"] = None
+
+    def scope(self, sent: dict[str, Any]) -> dict[str, Any]:
+        """A fresh scope with what the server sent."""
+        scope = self.base | sent
         scope["asgi"] = self.asgi.copy()
         scope["extensions"] = _EXTENSIONS.copy()
         if self.state is not None:
             scope["state"] = self.state.copy()
-        return Exchange(self, stream, scope, body, more)
+        return scope
 
 
 _EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"http.response.pathsend": {}, "http.response.early_hint": {}}
@@ -82,11 +90,11 @@ class Exchange:
     __slots__ = ("_backlog", "_body", "_credited", "_gone", "_headers", "_message", "_more", "_phase", "_runner",
                  "_scope", "_sent", "_status", "_taken", "_turn", "_waiters", "stream", "task")  # fmt: skip
 
-    def __init__(self, runner: Runner, stream: int, scope: dict[str, Any], body: bytes, more: int) -> None:
-        self.stream = stream
+    def __init__(self, runner: Runner, message: wire.Incoming) -> None:
+        _, self.stream, sent, body, more = message
         self.task: Any = None
         self._runner = runner
-        self._scope = scope
+        self._scope = runner.scope(sent)
         self._body: list[bytes] | None = [body] if body or not more else []  # None: the end has been delivered
         self._more = more
         self._taken = 0  # bytes of body delivered since the server was last asked for more
@@ -99,7 +107,7 @@ class Exchange:
         self._sent = 0
         self._credited = runner.window
         self._gone = False
-        self._waiters: list[Any] = []
+        self._waiters: list[Any] | None = None
 
     async def run(self) -> None:
         """Call the application and see that the server hears of the end."""
@@ -321,13 +329,13 @@ class Exchange:
     def _wait(self) -> Awaitable[None]:
         future = self._runner.link.future()
         # Without those that were cancelled: an application may poll receive() with a timeout for hours.
-        self._waiters = [waiter for waiter in self._waiters if not waiter.done()]
+        self._waiters = [waiter for waiter in self._waiters or () if not waiter.done()]
         self._waiters.append(future)
         return future  # type: ignore[no-any-return]
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for future in waiters:
+        waiters, self._waiters = self._waiters, None
+        for future in waiters or ():
             if not future.done():
                 future.set_result(None)
 

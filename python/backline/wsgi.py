@@ -100,6 +100,9 @@ _CONSTANTS: Final[dict[str, Any]] = {
 }
 
 
+_ALWAYS: Final = ("REQUEST_METHOD", "PATH_INFO", "RAW_URI", "REQUEST_URI", "REMOTE_ADDR", "wsgi.early_hints")
+
+
 class Runner:
     """Calls one application. ``settings`` are the welcome's; the loop sets ``link`` and ``begun``."""
 
@@ -120,6 +123,8 @@ class Runner:
             "SCRIPT_NAME": settings["root_path"],
             "SERVER_NAME": host,
             "SERVER_PORT": str(port),
+            # Keys that every request brings: overwriting them does not make the dictionary grow, inserting would.
+            **dict.fromkeys(_ALWAYS),
         }
 
     def serve(self, message: wire.Incoming) -> None:
@@ -170,24 +175,23 @@ class Runner:
 class Request:
     """One request: its answer as far as it has come, and its body."""
 
-    __slots__ = ("answered", "body", "body_left", "credited", "ended", "gone", "headers", "more", "open", "runner",
-                 "sent", "signal", "status", "stream")  # fmt: skip
+    # Set by the few requests that need them; setting all of these for every request costs as much as calling it.
+    headers: list[tuple[str, str]]
+    ended = False  # nothing more of the answer comes
+    sent = 0  # body bytes sent; written by the request's own thread only
+    gone = False  # the client has gone
+    more = wire.BODY_WHOLE
+    body_left = 0  # bytes taken by the application since the server was last asked for more
+    signal: Any = None  # the loop's, to wake who waits; None until the loop has opened the request
 
     def __init__(self, runner: Runner, stream: int) -> None:
         self.runner = runner
         self.stream = stream
         self.status: str | None = None
-        self.headers: list[tuple[str, str]] = []
         self.answered = False  # the answer has begun to leave
-        self.ended = False  # nothing more of it comes
         self.open = True  # the server waits for a last message of this stream
-        self.sent = 0  # body bytes sent; written by the request's own thread only
         self.credited = runner.window  # body bytes allowed; written by whoever reads the socket
-        self.gone = False  # the client has gone
-        self.more = wire.BODY_WHOLE
         self.body: list[bytes] = []
-        self.body_left = 0  # bytes taken by the application since the server was last asked for more
-        self.signal: Any = None  # the loop's, to wake who waits; None until the loop has opened the request
 
     # What the application calls.
 

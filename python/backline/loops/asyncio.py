@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -34,7 +35,10 @@ class Connection(asyncio.Protocol):
         self._out: list[wire.Outgoing] = []
         self._scheduled = False
         self._transport: asyncio.Transport
-        self._eager: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+        # A task of its own for every request, so that current_task(), timeouts and task groups work in the application
+        # from its first line. With eager_start an application that never waits costs no turn of the loop.
+        eager: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+        self._start: Callable[[Any], asyncio.Task[None]] = partial(asyncio.Task, loop=loop, **eager)
         self.future = loop.create_future
         self.lifespan: asyncio.Task[None] | None = None
         self._thread = threading.get_ident()
@@ -45,15 +49,15 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # uvloop's does not inherit from asyncio.Transport
 
     def data_received(self, data: bytes) -> None:
+        runner, exchanges, start = self._runner, self.exchanges, self._start
         for message in self._decoder.feed(data):
             if message[0] == wire.REQUEST:
-                exchange = self._runner.begin(message)
-                self.exchanges[exchange.stream] = exchange
-                self._start(exchange)
+                exchange = exchanges[message[1]] = Exchange(runner, message)
+                exchange.task = start(exchange.run())
             elif message[0] == wire.STOP:
                 self.stop()
             else:
-                exchange_or_none = self.exchanges.get(message[1])
+                exchange_or_none = exchanges.get(message[1])
                 if exchange_or_none is not None:
                     exchange_or_none.take(message)
         if not self._scheduled:
@@ -85,13 +89,7 @@ class Connection(asyncio.Protocol):
         out, self._out = self._out, []
         self._transport.write(wire.encode(out or [(wire.ALIVE, 0)]))
 
-    # Tasks.
-
-    def _start(self, exchange: Exchange) -> None:
-        # A task of its own for every request, so that current_task(), timeouts and task groups work in the application
-        # from its first line. With eager_start an application that never waits costs no turn of the loop.
-        task: asyncio.Task[None] = asyncio.Task(exchange.run(), loop=self._loop, **self._eager)
-        exchange.task = task
+    # The end.
 
     def stop(self) -> None:
         """The server has no more requests, or no more patience: it sends SIGTERM when some have not ended in time."""
@@ -147,7 +145,7 @@ async def _serve(
     lifespan = Lifespan(application, settings["lifespan"], loop.create_future)
     connection.lifespan = task = loop.create_task(lifespan.run())
     await lifespan.startup()
-    runner.state = lifespan.state
+    runner.support(lifespan.state)
     runner.around = around(Slots(settings["threads"], loop))
     announce({"loop": "asyncio", "concurrency": settings["worker_connections"]})
     loop.add_signal_handler(signal.SIGTERM, connection.stop)

@@ -4,10 +4,11 @@ There is no thread that reads and hands out work. A thread that has run out of w
 packet, puts its requests into a queue that all threads share, and takes one; whoever finishes takes the next; whoever
 finds answers waiting writes them all.
 
-While requests are quick, the leader keeps the lead and runs all of them itself, so that no thread is woken for what is
-over in microseconds (waking one for every packet took nine futex calls a packet, measured). A pulse thread looks every
-two milliseconds whether the leader is still in the same request; then it takes the lead from it, the other threads take
-over, and every packet wakes them until a few hundred requests in a row have been quick again.
+While requests do not block, the leader keeps the lead and runs all of them itself: a second thread could only run while
+it has the interpreter's lock, and waking one for every packet took nine futex calls a packet (measured). Two things end
+that for a second. The leader looks now and then how often the kernel has seen it wait during a packet: an application
+that waits for a database, however shortly, can serve others meanwhile. And a pulse thread looks every two milliseconds
+whether the leader is still in the same request; then it takes the lead from it.
 
 ``_reading`` is the lead; ``_writing`` is held while a packet is written; neither is ever waited for with the other
 held. Work, answers and the kept lead are deques, whose ends are safe to use from any thread.
@@ -16,6 +17,7 @@ held. Work, answers and the kept lead are deques, whose ends are safe to use fro
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import threading
 import time
@@ -29,10 +31,19 @@ from ..wsgi import Request, Runner
 
 # Bytes asked for at a time: a whole batch of requests. From 128 KiB on, malloc would map and unmap memory each time.
 RECEIVE = 64 * 1024
-QUICK = 0.0005  # seconds
-STREAK = 300  # quick requests in a row that make the leader keep the lead again
 PULSE = 0.002  # seconds after which a request counts as long
+HOLD = 1.0  # seconds for which every packet wakes another thread, after requests were seen to block
+SAMPLE = 8  # one packet of so many is looked at for requests that block
 BATCH = 16  # answers that may wait while there is more work; then they leave
+
+
+def _voluntary_switches() -> int:
+    """How often the kernel has seen this thread wait."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+
+
+# Where the kernel does not count for each thread (macOS), the lead is never kept.
+_switches = _voluntary_switches if hasattr(resource, "RUSAGE_THREAD") else None
 
 
 class Threads:
@@ -48,8 +59,11 @@ class Threads:
         self._reading = threading.Lock()
         self._writing = threading.Lock()
         self._kept: deque[int] = deque()  # the leader's thread while it runs requests: who pops it has the lead
-        self._quick = True  # requests are over at once, so the leader keeps the lead
-        self._streak = 0  # quick requests in a row
+        self._quick = _switches is not None  # requests do not block, so the leader keeps the lead
+        self._slow_until = 0.0  # when that is to be tried again
+        self._packets = 0  # read with the lead kept
+        self._sample: tuple[int, int] | None = None  # switches and requests begun when a packet was read
+        self._blocked = 0  # packets in a row whose requests seemed to block
         self._begun = 0  # requests begun, to see whether there is any progress
         self._watching = False  # the pulse thread looks after what waits
         self._pulse = threading.Event()  # wakes it
@@ -90,22 +104,11 @@ class Threads:
                 continue
             self.running[me] = stream
             self._begun += 1
-            if self._quick:
-                serve(message)
-            else:
-                self._serve_timed(message)
+            serve(message)
             self.running[me] = -1
             # An answer may only wait behind the next request while the pulse looks after it.
             if len(out) >= BATCH or not work or not self._watching:
                 self.flush()
-
-    def _serve_timed(self, message: wire.Incoming) -> None:
-        """Run a request and find out whether requests have become quick again."""
-        start = time.monotonic()
-        self._runner.serve(message)
-        self._streak = self._streak + 1 if time.monotonic() - start < QUICK else 0
-        if self._streak >= STREAK:
-            self._quick = True
 
     def _skip(self, stream: int) -> None:
         """A request that nobody waits for any more, before it has begun."""
@@ -117,8 +120,11 @@ class Threads:
 
     def _lead(self, me: int) -> bool:
         """Wait for work, or for the thread that does. False when there will be none."""
-        if not self._take_back(me):
+        if self._take_back(me):
+            self._judge()
+        else:
             self._reading.acquire()
+            self._sample = None
             if self._work or self._stopping:
                 self._reading.release()
                 return not self._stopping or bool(self._work)
@@ -126,15 +132,44 @@ class Threads:
             self._reading.release()
             return False
         self._receive(0)
-        if self._quick:
-            self._kept.append(me)
-            if not self._watching:
-                self._watching = True
-                self._pulse.set()
+        if self._quick or self._try_quick():
+            self._keep_lead(me)
         else:
             self._reading.release()
         self._promote()
         return True
+
+    def _keep_lead(self, me: int) -> None:
+        """Go on leading while running what was read, until somebody takes the lead."""
+        if self._packets % SAMPLE == 0 and _switches is not None:
+            self._sample = _switches(), self._begun
+        self._packets += 1
+        self._kept.append(me)
+        if not self._watching:
+            self._watching = True
+            self._pulse.set()
+
+    def _judge(self) -> None:
+        """If a packet's requests were looked at: did they block? Being preempted does not count, only waiting does."""
+        if self._sample is not None and _switches is not None:
+            waits, requests = _switches() - self._sample[0], self._begun - self._sample[1]
+            self._sample = None
+            if self._count == 1 or 2 * waits < requests or not requests:
+                self._blocked = 0
+            elif self._blocked < 2:
+                self._blocked += 1  # it may have been the pulse, which took the interpreter's lock: look again
+                self._packets = 0
+            else:
+                self._be_slow()
+
+    def _be_slow(self) -> None:
+        self._quick, self._blocked, self._slow_until = False, 0, time.monotonic() + HOLD
+
+    def _try_quick(self) -> bool:
+        """After a while, find out whether requests still block."""
+        if _switches is not None and self._count > 1 and time.monotonic() >= self._slow_until:
+            self._quick, self._packets = True, 0
+        return self._quick
 
     def _take_back(self, me: int) -> bool:
         """Go on leading, if this thread has kept the lead and nobody has taken it."""
@@ -180,7 +215,7 @@ class Threads:
 
     def _end_quick(self) -> None:
         """The leader is in a long request: let others lead."""
-        self._quick, self._streak = False, 0
+        self._be_slow()
         try:
             self._kept.pop()
         except IndexError:

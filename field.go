@@ -1,27 +1,21 @@
-package wire
+package backline
 
-import (
-	"encoding/binary"
+import "encoding/binary"
 
-	"backline"
-)
-
-// validField tells whether a field may stand in an answer: the name is a token, the value has no control byte but HTAB
-// (RFC 9110 5.1, 5.5). The worker package checks it too, where the application can still be told in its own frame; it
-// is checked here because a line break in a field is another field, or another answer, and a worker in another language
-// may have forgotten.
-func validField(f backline.Field) bool {
-	for _, b := range f.Name {
-		if !tokens[b] {
+// ValidFieldName tells whether b may be a field's name: a token (RFC 9110 5.1, 5.6.2).
+func ValidFieldName(b []byte) bool {
+	for _, c := range b {
+		if !tokens[c] {
 			return false
 		}
 	}
-	return len(f.Name) > 0 && validValue(f.Value)
+	return len(b) > 0
 }
 
-// validValue tells whether b may stand in a field's value or a reason phrase.
-func validValue(b []byte) bool {
-	if plain(b) {
+// ValidFieldValue tells whether b may stand in a field's value or a reason phrase: no control byte but HTAB; obs-text,
+// the bytes above 0x7f, is allowed (RFC 9110 5.5). Whitespace at its ends is allowed too.
+func ValidFieldValue(b []byte) bool {
+	if Printable(b) {
 		return true
 	}
 	for _, c := range b {
@@ -34,10 +28,10 @@ func validValue(b []byte) bool {
 
 const eachByte = 0x0101010101010101
 
-// plain tells whether b is certainly nothing but printable ASCII and spaces, eight bytes at a time. In each byte of
+// Printable tells whether b is certainly nothing but printable ASCII and spaces, eight bytes at a time. In each byte of
 // suspicious the top bit is set by x itself above 0x7f, by the first subtraction's borrow below 0x20, and by the
 // second's for 0x7f. A borrow only spreads from a byte that is flagged, so a wrong answer can only be false.
-func plain(b []byte) bool {
+func Printable(b []byte) bool {
 	flags := uint64(0)
 	if len(b) < 8 {
 		for _, c := range b {

@@ -25,7 +25,8 @@ def describe_search(missing: str, folders: Sequence[str]) -> str:
         return listing(package)
     own = _application_folders(folders)
     rest = len(folders) - len(own)
-    return " and ".join(filter(None, [listing(own), f"{rest} of {sys.executable}" if rest else ""]))
+    others = f"{rest} folder{'s' if rest > 1 else ''} of {sys.executable}" if rest else ""
+    return " and ".join(filter(None, [listing(own), others]))
 
 
 def module_hint(module: str, missing: str, folders: Sequence[str]) -> str:

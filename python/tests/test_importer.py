@@ -205,7 +205,7 @@ def test_no_module_counts_the_interpreters_folders(project: Write) -> None:
     folder = project({})
     with pytest.raises(ImportFailure) as caught:
         load("nowhere_at_all", search=[folder, os.path.dirname(os.__file__)])
-    assert caught.value.message.endswith(f"looked in {folder} and 1 of {sys.executable}")
+    assert caught.value.message.endswith(f"looked in {folder} and 1 folder of {sys.executable}")
 
 
 def test_no_file(project: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -342,7 +342,10 @@ def test_crash_in_c_code_shows_where(serve: Serve, tmp_path: Path) -> None:
 
 def test_json_log(serve: Serve) -> None:
     command = [str(BINARY), "serve", "supervised", "-b", "127.0.0.1:0", "-w", "1", "--python", sys.executable]
-    process = subprocess.Popen([*command, "--log-format", "json"], cwd=APPS, stderr=subprocess.PIPE, text=True)
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("BACKLINE_")}
+    process = subprocess.Popen(
+        [*command, "--log-format", "json"], cwd=APPS, env=environ, stderr=subprocess.PIPE, text=True
+    )
     try:
         assert process.stderr is not None
         record = json.loads(process.stderr.readline())

@@ -174,6 +174,10 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 	if before == stateAnswered && beginsAnswer(m.Kind) {
 		return nil, 0, fmt.Errorf("a second answer for stream %d (message kind %d)", m.Stream, m.Kind)
 	}
+	if before == stateSent && beginsAnswer(m.Kind) {
+		w.latency += (d.now.Sub(ex.sent) - w.latency) / 16
+		w.answered++
+	}
 	if before != stateEnded {
 		ex.state = next(before, m)
 		ex.clock = d.now

@@ -146,7 +146,8 @@ func (d *Dispatcher) place(ex *Exchange) bool {
 
 // pick finds the worker with the fewest requests in flight, responsive ones first. Beyond its concurrency a worker is
 // only given what may be taken back from it: a request that must not reach the application twice waits here, so that a
-// worker that dies has never held more of those than it was running.
+// worker that dies has never held more of those than it was running. Where only a laggard has room, a request rather
+// goes ahead to a quick worker, or waits for one: it will have room within the millisecond.
 func (d *Dispatcher) pick(ex *Exchange) *WorkerConn {
 	var best *WorkerConn
 	for _, w := range d.workers {
@@ -154,15 +155,34 @@ func (d *Dispatcher) pick(ex *Exchange) *WorkerConn {
 			best = w
 		}
 	}
-	if best != nil || d.options.Prefetch == 0 || !ex.Safe() || ex.More != wire.BodyWhole {
+	if best != nil && !best.avoided() || d.options.Prefetch == 0 {
 		return best
 	}
+	ahead, quick := d.quickest(ex)
+	switch {
+	case ahead != nil:
+		return ahead
+	case quick && d.queue.len < d.options.QueueSize:
+		return nil
+	default:
+		return best
+	}
+}
+
+// quickest finds the worker to which ex may be sent ahead, and whether there is one so quick that waiting for it pays.
+func (d *Dispatcher) quickest(ex *Exchange) (ahead *WorkerConn, quick bool) {
+	mayGoAhead := ex.Safe() && ex.More == wire.BodyWhole
 	for _, w := range d.workers {
-		if w.inflight < w.concurrency+w.prefetch() && (best == nil || w.inflight < best.inflight) {
-			best = w
+		prefetch := w.prefetch()
+		if prefetch == 0 || w.avoided() {
+			continue
+		}
+		quick = true
+		if mayGoAhead && w.inflight < w.concurrency+prefetch && (ahead == nil || w.inflight < ahead.inflight) {
+			ahead = w
 		}
 	}
-	return best
+	return ahead, quick
 }
 
 // feed gives waiting requests to whoever can take them. The caller holds the lock.

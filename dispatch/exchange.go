@@ -56,6 +56,7 @@ type Exchange struct {
 	retried    bool
 	enqueued   time.Time
 	clock      time.Time // when the application last got something to work on, or gave something
+	sent       time.Time // when its worker was given it
 	packet     uint64    // the worker's packet that carries the request
 	overdue    bool      // beyond the worker's concurrency when it was sent
 	bodySent   bool      // some of it, or its end

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
@@ -12,12 +13,16 @@ import (
 
 // The clock's turns, and what it tolerates.
 const (
-	turn         = 25 * time.Millisecond
-	stale        = 20 * time.Millisecond // without a sign of life before fetched-ahead requests are taken back
-	suspicious   = 50 * time.Millisecond // without a sign of life before other workers come first
-	cancelGrace  = 5 * time.Second       // for a cancelled task to end before its worker counts as stuck
-	quietTurns   = 40                    // turns without a request after which the clock stops
-	notQuickPace = time.Second           // what a worker's pace becomes when it turns out to be stuck
+	turn          = 25 * time.Millisecond
+	stale         = 20 * time.Millisecond  // without a sign of life before fetched-ahead requests are taken back
+	suspicious    = 50 * time.Millisecond  // without a sign of life before other workers come first
+	cancelGrace   = 5 * time.Second        // for a cancelled task to end before its worker counts as stuck
+	quietTurns    = 40                     // turns without a request after which the clock stops
+	notQuickPace  = time.Second            // what a worker's pace becomes when it turns out to be stuck
+	laggardFactor = 4                      // times another worker's latency that make a worker a laggard,
+	laggardSlack  = time.Millisecond       // and this much more, which is noise
+	probeInterval = 250 * time.Millisecond // between the probes,
+	probesAtOnce  = 4                      // requests each, that a laggard is given
 )
 
 // Run watches the clock while requests are under way: time in the queue, time at a worker, stuck workers. It returns
@@ -91,6 +96,7 @@ func (d *Dispatcher) look(now time.Time) {
 		w.suspect = !w.unheard.IsZero() && now.Sub(w.unheard) > suspicious
 		verdicts = w.lookAtStreams(now, verdicts)
 	}
+	d.findLaggards(now)
 	for _, w := range d.live {
 		switch {
 		case !slices.ContainsFunc(d.workers, func(other *WorkerConn) bool { return other != w && !other.suspect }):
@@ -104,6 +110,29 @@ func (d *Dispatcher) look(now time.Time) {
 	d.unlock()
 	for _, v := range verdicts {
 		d.carryOut(v)
+	}
+}
+
+// findLaggards compares the workers' latencies. One thread in a tight loop makes its worker's other threads wait for
+// the interpreter's lock, 5 ms each time: such a worker still answers, but everything it is given takes many times as
+// long. It gets a few requests now and then, to see whether it has recovered.
+func (d *Dispatcher) findLaggards(now time.Time) {
+	best := time.Duration(math.MaxInt64 / laggardFactor / 2)
+	for _, w := range d.workers {
+		if w.answered > 0 && w.latency < best {
+			best = w.latency
+		}
+	}
+	for _, w := range d.workers {
+		lags := w.latency > laggardFactor*best+laggardSlack
+		if lags && !w.laggard {
+			w.probed = now
+		}
+		w.laggard = lags
+		if w.laggard && now.Sub(w.probed) > probeInterval {
+			w.probes, w.probed = probesAtOnce, now
+		}
+		w.answered = 0
 	}
 }
 

@@ -58,6 +58,11 @@ type WorkerConn struct {
 	unheard   time.Time     // when the oldest packet went out since, zero when it owes nothing
 	busySince time.Time     // when it last went from idle to busy
 	pace      time.Duration // time per request while busy, smoothed
+	latency   time.Duration // from sending a request to the beginning of its answer, smoothed
+	answered  int           // requests since the clock's last turn
+	laggard   bool          // its answers take much longer than another worker's
+	probed    time.Time     // when the laggard was last given requests to see whether that is still so
+	probes    int           // of these, those that it is still to be given
 }
 
 // assign puts ex into the worker's next packet. The caller holds the lock.
@@ -73,7 +78,8 @@ func (w *WorkerConn) assign(ex *Exchange) {
 	}
 	w.order++
 	ex.worker, ex.WorkerName, ex.WorkerPID = w, w.Name, w.PID
-	ex.state, ex.clock = stateSent, d.now
+	ex.state, ex.clock, ex.sent = stateSent, d.now, time.Now()
+	w.probes = max(0, w.probes-1)
 	ex.packet, ex.order, ex.overdue = w.packet, w.order, w.inflight >= w.concurrency
 	ex.stream = w.open(ex)
 	w.begun.Clear(ex.stream)
@@ -146,13 +152,20 @@ func (w *WorkerConn) abandon(ex *Exchange, kind wire.Kind) {
 	w.wake()
 }
 
-// before orders workers for pick: those that answer before those that owe a sign of life, then by requests in flight.
+// before orders workers for pick: those that answer before those that owe a sign of life, then those that answer as
+// fast as others do, then by requests in flight.
 func (w *WorkerConn) before(other *WorkerConn) bool {
 	if w.suspect != other.suspect {
 		return other.suspect
 	}
+	if w.avoided() != other.avoided() {
+		return other.avoided()
+	}
 	return w.inflight < other.inflight
 }
+
+// avoided tells whether requests rather go to other workers because this one is slow.
+func (w *WorkerConn) avoided() bool { return w.laggard && w.probes == 0 }
 
 // wake tells the writer that there is something to write. Nothing but a load when it does not wait.
 func (w *WorkerConn) wake() { w.ready.Signal() }

@@ -116,7 +116,8 @@ def test_kill_9_every_second_costs_post_what_had_entered(
         # Exact: each process says in its answers who it is, so what entered it and was not answered is known.
         lost = {pid: entries.entered(pid) - load.answered.get(str(pid), 0) for pid in killed}
         assert load.requests > 2_000, load
-        assert load.errors <= sum(lost.values()), (load, lost)
+        # Of each killed process, one more may have been on the doorstep: called, but not yet at the line that counts.
+        assert load.errors <= sum(lost.values()) + len(killed), (load, lost)
         assert min(lost.values()) >= 0, lost
         if loop == "wsgi":
             assert max(lost.values()) <= THREADS, lost

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Client, Server, in_parallel
+from harness import PATIENCE, Client, Server, in_parallel
 from wsgi_gate import Gate
 
 APP = "wsgi_waits:app"
@@ -18,10 +18,17 @@ def quick(client: Client, count: int) -> list[str]:
     return [client.request("GET", "/").text for _ in range(count)]
 
 
+def until_one_thread_answers(client: Client) -> None:
+    """A busy machine can make a quick request look slow; then the others take turns for a second."""
+    deadline = time.monotonic() + PATIENCE
+    while len(set(quick(client, 100))) > 1:
+        assert time.monotonic() < deadline, "requests are quick, but go round the threads"
+
+
 def test_quick_requests_wake_no_other_thread(serve: Callable[..., Server]) -> None:
     server = serve(APP, "--workers", "1", "--threads", "8")
     with server.connect() as client:
-        assert len(set(quick(client, 300))) == 1
+        until_one_thread_answers(client)
 
 
 @pytest.mark.parametrize("threads", [2, 8])
@@ -81,6 +88,4 @@ def test_after_slow_requests_one_thread_leads_again(serve: Callable[..., Server]
         quick(client, 10)
         gate.open()
         assert other.answer().status == 200
-        deadline = time.monotonic() + 20
-        while len(set(quick(client, 100))) > 1:
-            assert time.monotonic() < deadline, "requests are quick, but still go round the threads"
+        until_one_thread_answers(client)

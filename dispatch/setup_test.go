@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -16,32 +15,7 @@ import (
 	"backline/wire"
 )
 
-// TestMain fails when a goroutine of this package outlives the tests.
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if left := lingering(); status == 0 && left != "" {
-		fmt.Fprintln(os.Stderr, "goroutines that outlived their tests:\n"+left)
-		status = 1
-	}
-	os.Exit(status)
-}
-
-func lingering() string {
-	left := ""
-	for deadline := time.Now().Add(dispatchtest.Patience); time.Now().Before(deadline); runtime.Gosched() {
-		left = ""
-		stacks := make([]byte, 1<<20)
-		for each := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
-			if strings.Contains(each, "backline/") && !strings.Contains(each, "TestMain") {
-				left += each + "\n\n"
-			}
-		}
-		if left == "" {
-			break
-		}
-	}
-	return left
-}
+func TestMain(m *testing.M) { os.Exit(dispatchtest.Main(m)) }
 
 // bundle is a dispatcher whose clock the test turns itself, by look, so that nothing depends on how busy the machine is.
 type bundle struct {

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -26,32 +25,7 @@ import (
 // patience is how long anything that must happen may take; the machine may be busy.
 const patience = 30 * time.Second
 
-// TestMain fails when a goroutine of this module outlives the tests.
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if left := lingering(); status == 0 && left != "" {
-		fmt.Fprintln(os.Stderr, "goroutines that outlived their tests:\n"+left)
-		status = 1
-	}
-	os.Exit(status)
-}
-
-func lingering() string {
-	left := ""
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {
-		left = ""
-		stacks := make([]byte, 1<<20)
-		for each := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
-			if strings.Contains(each, "backline/") && !strings.Contains(each, "TestMain") {
-				left += each + "\n\n"
-			}
-		}
-		if left == "" {
-			break
-		}
-	}
-	return left
-}
+func TestMain(m *testing.M) { os.Exit(dispatchtest.Main(m)) }
 
 // eventually waits until done.
 func eventually(t testing.TB, what string, done func() bool) {

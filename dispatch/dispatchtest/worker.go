@@ -64,6 +64,10 @@ func New(tb testing.TB, codec wire.Codec) (w *Worker, conn, control net.Conn) {
 	group.Go(func() { w.read(w.control, w.stacks) })
 	tb.Cleanup(func() {
 		w.Die()
+		for _, unread := range []chan Message{w.stacks, w.in} { // a reader may wait for room in them
+			for range unread { //nolint:revive // only to empty it
+			}
+		}
 		group.Wait()
 	})
 	return w, conn, control

@@ -38,6 +38,9 @@ func (c *conn) beginBody(req *h1.Request) operation {
 	b := &c.body
 	*b = incoming{chunked: req.Chunked, left: max(req.ContentLength, 0), since: c.server.clock.Load()}
 	b.done = !b.chunked && b.left == 0
+	if no := c.server.gate(&c.ex.Scope); no != nil {
+		return c.refuse(no)
+	}
 	if b.left > c.server.options.MaxBody {
 		c.reject(errTooLarge)
 		return opNone

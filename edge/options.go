@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"time"
 
@@ -37,6 +38,8 @@ type Options struct {
 	AnswerFile   int64
 	// TempDir holds these files, which have no name there. Default: the system's.
 	TempDir string
+	// TLS encrypts every TCP listener's connections. nil: none. NextProtos is the edge's to set.
+	TLS *tls.Config
 	// Scheme and RootPath are what applications are told. Default scheme "http".
 	Scheme, RootPath string
 	// HideServer and HideDate leave these header fields out of answers.

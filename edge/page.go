@@ -19,6 +19,15 @@ func (c *conn) page(status int, reason string, wait int) {
 	c.write(c.appendBody(dst, m.Data))
 }
 
+// refuse answers a request that is well formed and yet not served.
+func (c *conn) refuse(no *refusal) operation {
+	c.phase = phaseAnswer
+	c.page(no.status, no.reason, no.wait)
+	c.answer.failed = "refused"
+	c.endAnswer()
+	return opNone
+}
+
 // reject answers a request that breaks HTTP's rules and ends the connection: where its next request would begin cannot
 // be known (RFC 9112 2.2, 9.6).
 func (c *conn) reject(err *h1.Error) {

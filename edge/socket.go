@@ -12,6 +12,12 @@ const headBuffer = 4 << 10
 // network would otherwise keep them waiting for as long as its upload takes.
 const turnBytes = 1 << 20
 
+// receive reads what the client has sent into p, without waiting: EAGAIN when there is nothing.
+func (c *conn) receive(p []byte) (int, error) { return readSocket(c.fd, p) }
+
+// transmit sends as much of p as the socket takes at once: EAGAIN when that is nothing.
+func (c *conn) transmit(p []byte) (int, error) { return writeSocket(c.fd, p) }
+
 // fill reads what the socket has into in, which may grow to limit bytes. It tells whether bytes came or the connection
 // moved on: false means that there is nothing to do before the next event.
 func (c *conn) fill(limit int) bool {
@@ -27,7 +33,7 @@ func (c *conn) fill(limit int) bool {
 	if !c.makeRoom(limit) || c.pause() {
 		return false
 	}
-	n, err := readSocket(c.fd, c.in[len(c.in):cap(c.in)])
+	n, err := c.receive(c.in[len(c.in):cap(c.in)])
 	switch {
 	case n > 0:
 		// A short read has emptied the socket; the next bytes come with a new event. Saves a call per request. The end of
@@ -115,7 +121,7 @@ func (c *conn) write(p []byte) {
 		return
 	}
 	if c.out.empty() {
-		n, err := writeSocket(c.fd, p)
+		n, err := c.transmit(p)
 		if err != nil && !errors.Is(err, syscall.EAGAIN) {
 			c.broken = true
 			return
@@ -145,7 +151,7 @@ func (c *conn) drain() (sent int) {
 			c.broken = true
 			break
 		}
-		n, err := writeSocket(c.fd, piece)
+		n, err := c.transmit(piece)
 		if n > 0 {
 			c.out.advance(n)
 			c.budget -= n
@@ -233,7 +239,7 @@ func (c *conn) discard() bool {
 	}
 	scratch := c.server.bodyBuffer()
 	defer c.server.recycle(scratch)
-	n, err := readSocket(c.fd, (*scratch)[:cap(*scratch)])
+	n, err := c.receive((*scratch)[:cap(*scratch)])
 	switch {
 	case n > 0:
 		c.budget -= n

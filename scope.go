@@ -25,4 +25,7 @@ type Scope struct {
 	Client   Addr
 	Server   Addr
 	RootPath string // where the application is mounted: "" or "/prefix"
+
+	WebSocket bool     // a WebSocket's handshake; Scheme is "ws" or "wss" then
+	Protocols []string // the subprotocols that its client offers, in its order
 }

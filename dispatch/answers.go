@@ -58,7 +58,7 @@ func (w *WorkerConn) deliver(messages *wire.Messages, m *wire.Message, payload [
 		if !more {
 			break
 		}
-		if isLast(m.Kind) {
+		if isLast(m.Kind) || m.Kind == wire.KindAccept {
 			ended++
 		}
 		if err := w.handle(m); err != nil {
@@ -71,7 +71,7 @@ func (w *WorkerConn) deliver(messages *wire.Messages, m *wire.Message, payload [
 
 // beginsAnswer tells whether a message of this kind carries a status.
 func beginsAnswer(kind wire.Kind) bool {
-	return kind == wire.KindAnswer || kind == wire.KindAnswerOpen || kind == wire.KindStart || kind == wire.KindFile
+	return kind == wire.KindAnswer || kind == wire.KindAnswerOpen || kind == wire.KindStart || kind == wire.KindFile || kind == wire.KindAccept
 }
 
 // isLast tells whether a stream's number is free after a message of this kind.
@@ -147,6 +147,12 @@ func (w *WorkerConn) pass(ex *Exchange, before state, m *wire.Message) {
 		if before == stateSent {
 			ex.Client.Answer(ex, m)
 		}
+	case wire.KindAccept:
+		ex.Socket.Accept(ex, m)
+	case wire.KindSend, wire.KindSendPart:
+		ex.Socket.Message(ex, m.Data, m.Text, m.Kind == wire.KindSend)
+	case wire.KindClose:
+		ex.Socket.Close(ex, m.Status, m.Data)
 	case wire.KindData:
 		ex.Client.Data(ex, m.Data)
 	case wire.KindEnd:
@@ -171,8 +177,8 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 	}
 	ex := w.streams[m.Stream]
 	before := ex.state
-	if before == stateAnswered && beginsAnswer(m.Kind) {
-		return nil, 0, fmt.Errorf("a second answer for stream %d (message kind %d)", m.Stream, m.Kind)
+	if !allowed(ex, m.Kind) {
+		return nil, 0, fmt.Errorf("a message of kind %d for stream %d, whose answer is further or which is no WebSocket", m.Kind, m.Stream)
 	}
 	if before == stateSent && beginsAnswer(m.Kind) {
 		w.latency += (d.now.Sub(ex.sent) - w.latency) / 16
@@ -180,6 +186,12 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 	}
 	if before != stateEnded {
 		ex.state = next(before, m)
+		switch {
+		case ex.state == stateOpen && !ex.parked:
+			w.park(ex)
+		case ex.state == stateEnded:
+			w.unpark(ex)
+		}
 		ex.clock = d.now
 		ex.overdue = false // the application has it: it must not be taken back
 		if m.Kind == wire.KindRead {
@@ -195,13 +207,26 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 		if before == stateEnded {
 			ex.Release()
 		}
-	} else if ex.state == stateEnded && m.Bad != nil {
+	} else if m.Bad != nil && before == stateOpen {
+		w.closeSocket(ex, CloseInternal, "")
+	} else if m.Bad != nil && before != stateEnded {
 		w.abandon(ex, wire.KindDisconnect)
 	}
 	if before == stateEnded {
 		return nil, before, nil
 	}
 	return ex, before, nil
+}
+
+// allowed tells whether a message of this kind may come now. What comes after the end is nobody's any more.
+func allowed(ex *Exchange, kind wire.Kind) bool {
+	switch kind {
+	case wire.KindAccept, wire.KindClose:
+		return ex.Socket != nil && (ex.state == stateSent || ex.state == stateEnded || ex.state == stateOpen && kind == wire.KindClose)
+	case wire.KindSend, wire.KindSendPart:
+		return ex.Socket != nil && (ex.state == stateOpen || ex.state == stateEnded)
+	}
+	return !beginsAnswer(kind) || ex.state != stateAnswered && ex.state != stateOpen
 }
 
 // next is the state after a message.
@@ -211,6 +236,10 @@ func next(now state, m *wire.Message) state {
 		return stateEnded
 	case m.Kind == wire.KindStart:
 		return stateAnswered
+	case m.Kind == wire.KindAccept:
+		return stateOpen
+	case now == stateOpen && (m.Kind == wire.KindSend || m.Kind == wire.KindSendPart):
+		return now
 	case m.Kind == wire.KindRead || m.Kind == wire.KindHint || m.Kind == wire.KindData && now == stateAnswered:
 		return now
 	default:

@@ -36,6 +36,7 @@ type Exchange struct {
 	Scope  backline.Scope
 	Head   []byte // the buffer that Scope points into
 	Client Client
+	Socket Socket // nil unless Scope.WebSocket
 	Body   []byte // the whole body if it is small, else empty
 	More   int    // wire.BodyWhole, wire.BodyFollows or wire.BodyOnRead
 	Length int64  // length of a collected body for CONTENT_LENGTH; -1: as the client said
@@ -66,9 +67,10 @@ type Exchange struct {
 	creditOwed int       // bytes of answer that went to the client since the last credit
 	unread     int       // bytes of answer that the worker sent and that still wait for the client
 
-	order uint64
-	gone  bool // the client has gone and the application, told so, has time to end by itself
-	lost  bool // given up on; counted in WorkerConn.lost
+	order  uint64
+	parked bool // an accepted WebSocket, counted in WorkerConn.sockets
+	gone   bool // the client has gone and the application, told so, has time to end by itself
+	lost   bool // given up on; counted in WorkerConn.lost
 
 	owner   *Exchanges // where Release puts it
 	encoded []byte     // the KindRequest message
@@ -85,6 +87,7 @@ const (
 	stateQueued
 	stateSent     // the worker has it, nothing answered yet
 	stateAnswered // the answer has begun
+	stateOpen     // the WebSocket is accepted
 	stateEnded    // the client has all it will get; the application may still run
 )
 
@@ -169,7 +172,7 @@ func (ex *Exchange) SendBody(data []byte, at int64, more bool) {
 }
 
 // Took says that n bytes of the answer's body have been taken off the worker's hands, so it may send as many again.
-// Credits are sent in quarters of a window.
+// Credits are sent in quarters of a window; of a WebSocket's, which is another, whoever calls sees to that.
 func (ex *Exchange) Took(n int) {
 	d := ex.dispatcher
 	if d == nil {
@@ -181,7 +184,7 @@ func (ex *Exchange) Took(n int) {
 	if ex.unread -= n; ex.unread == 0 {
 		ex.clock = d.now // an application that waited for its client can only go on now
 	}
-	if w := ex.worker; w != nil && ex.state == stateAnswered && ex.creditOwed >= wire.Window/4 {
+	if w := ex.worker; w != nil && (ex.state == stateOpen || ex.state == stateAnswered && ex.creditOwed >= wire.Window/4) {
 		w.pending.AddCredit(ex.stream, ex.creditOwed)
 		ex.creditOwed = 0
 		w.wake()
@@ -212,6 +215,8 @@ func (ex *Exchange) Disconnect() {
 		d.queue.remove(ex)
 		ex.state = stateEnded
 		ex.Release()
+	case stateOpen:
+		ex.worker.closeSocket(ex, CloseLost, "")
 	case stateSent, stateAnswered:
 		// A thread cannot be cancelled, so only its own time limit counts; an answer that has begun has none.
 		ex.gone = !ex.wsgi || ex.state == stateSent

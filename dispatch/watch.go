@@ -166,7 +166,7 @@ func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict 
 		}
 		elapsed := now.Sub(ex.clock)
 		switch {
-		case ex.state == stateSent && options.Timeout > 0 && elapsed > options.Timeout && (ex.bodyDone || ex.wanted <= 0):
+		case ex.state == stateSent && options.Timeout > 0 && elapsed > options.Timeout && (ex.bodyDone || ex.wanted <= 0 || ex.Socket != nil):
 			// While the worker wants more body the application may wait for its client, whom the edge watches.
 			verdicts = append(verdicts, w.giveUp(ex, FailTimeout, uint32(stream), elapsed))
 		case ex.state == stateAnswered && options.StreamTimeout > 0 && elapsed > options.StreamTimeout && ex.unread == 0:

@@ -33,7 +33,8 @@ type WorkerConn struct {
 	wsgi        bool
 	concurrency int
 	retire      func(Retirement)
-	idle        chan struct{} // closed when it drains and its last request has ended
+	calm        chan struct{} // closed when it drains and has nothing but sockets left
+	idle        chan struct{} // closed when it drains and has nothing left
 	gone        chan struct{} // closed when the connection has ended and its requests are dealt with
 	wrote       chan struct{} // closed when the writer has ended
 
@@ -47,9 +48,11 @@ type WorkerConn struct {
 	streams   []*Exchange
 	free      []uint32
 	inflight  int
+	sockets   int // accepted WebSockets, which are not in flight
 	lost      int // of these, requests that were given up: their threads may never come back
 	rest      int // requests until it is to be replaced, -1 for never
 	draining  bool
+	calmed    bool // calm is closed
 	stopped   bool // KindStop is sent
 	closed    bool
 	retired   bool
@@ -130,6 +133,7 @@ func (w *WorkerConn) close(stream uint32) {
 	if ex := w.streams[stream]; ex.lost {
 		w.lost--
 	}
+	w.unpark(w.streams[stream])
 	w.streams[stream] = nil
 	w.free = append(w.free, stream)
 	w.inflight--
@@ -161,7 +165,10 @@ func (w *WorkerConn) before(other *WorkerConn) bool {
 	if w.avoided() != other.avoided() {
 		return other.avoided()
 	}
-	return w.inflight < other.inflight
+	if w.inflight != other.inflight {
+		return w.inflight < other.inflight
+	}
+	return w.sockets < other.sockets
 }
 
 // avoided tells whether requests rather go to other workers because this one is slow.
@@ -218,7 +225,14 @@ func (w *WorkerConn) Gone() <-chan struct{} { return w.gone }
 
 // finishDrain sends the worker its stop when it drains and only lost requests are left.
 func (w *WorkerConn) finishDrain() {
-	if w.draining && !w.stopped && w.inflight == w.lost {
+	if !w.draining || w.inflight != w.lost {
+		return
+	}
+	if !w.calmed {
+		w.calmed = true
+		close(w.calm)
+	}
+	if !w.stopped && w.sockets == 0 {
 		w.stopped = true
 		w.pending.Add(wire.KindStop, 0)
 		w.wake()
@@ -245,7 +259,11 @@ func (w *WorkerConn) down() {
 	<-w.wrote // only now is it known what went out
 	d.mu.Lock()
 	failed := w.orphans()
-	w.streams, w.inflight, w.lost = nil, 0, 0
+	w.streams, w.inflight, w.sockets, w.lost = nil, 0, 0, 0
+	if !w.calmed {
+		w.calmed = true
+		close(w.calm)
+	}
 	if !w.stopped {
 		w.stopped = true
 		close(w.idle)

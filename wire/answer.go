@@ -2,7 +2,9 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"backline"
 )
@@ -15,10 +17,11 @@ const maxFields = 1000
 type Message struct {
 	Kind   Kind
 	Stream uint32
-	Status int              // KindAnswer, KindAnswerOpen, KindStart, KindFile
+	Status int              // KindAnswer, KindAnswerOpen, KindStart, KindFile; KindClose's code
 	Reason []byte           // the WSGI status line's reason, nil for the standard one
-	Fields []backline.Field // the same kinds, and KindHint
-	Data   []byte           // body, KindError's message, KindFile's path, KindTrace's text
+	Fields []backline.Field // the same kinds, KindHint and KindAccept
+	Data   []byte           // body, KindError's message, KindFile's path, KindTrace's text, KindAccept's subprotocol, KindClose's reason
+	Text   bool             // Data of KindSend and KindSendPart is text, valid UTF-8 unless Bad
 	N      int              // KindRead
 	// Bad says why the header fields of an answer cannot be sent; the rest of the message is as usual.
 	Bad error
@@ -54,6 +57,7 @@ func (m *Messages) Next(out *Message) (bool, error) {
 	}
 	out.Kind, out.Stream = c.kind(), uint32(c.natural())
 	out.Status, out.Reason, out.Fields, out.Data, out.N, out.Bad = 0, nil, out.Fields[:0], nil, 0, nil
+	out.Text = false
 	switch want := shape(out.Kind); want {
 	case n:
 		out.read(c)
@@ -70,7 +74,9 @@ func shape(kind Kind) int {
 	switch kind {
 	case KindAnswer, KindAnswerOpen, KindStart, KindFile:
 		return 5
-	case KindData, KindError, KindRead, KindHint, KindTrace:
+	case KindAccept, KindClose:
+		return 4
+	case KindData, KindError, KindRead, KindHint, KindTrace, KindSend, KindSendPart:
 		return 3
 	case KindEnd, KindDone, KindAlive:
 		return 2
@@ -97,7 +103,45 @@ func (m *Message) read(c *cursor) {
 		m.N = c.natural()
 	case KindHint:
 		m.readFields(c)
+	case KindAccept:
+		if !c.none() {
+			m.readToken(c)
+		}
+		m.readFields(c)
+	case KindSend, KindSendPart:
+		m.readMessage(c)
+	case KindClose:
+		m.Status = c.natural()
+		m.Data = c.bytes()
 	}
+}
+
+// readToken reads a subprotocol, which stands in a header field.
+func (m *Message) readToken(c *cursor) {
+	m.Data = c.bytes()
+	if !backline.ValidFieldName(m.Data) {
+		m.blame(fmt.Errorf("the subprotocol %.80q is not valid (RFC 6455 4.2.2)", m.Data))
+	}
+}
+
+// readMessage reads a WebSocket message. Python's str may hold what is no character (a lone surrogate), and a client
+// would end the connection over it (RFC 6455 8.1).
+func (m *Message) readMessage(c *cursor) {
+	m.Data, m.Text = c.text()
+	if len(m.Data) > MaxPiece {
+		c.fail(fmt.Errorf("a piece of %d bytes; at most %d are allowed", len(m.Data), MaxPiece))
+	}
+	if m.Text && !utf8.Valid(m.Data) {
+		m.blame(errors.New("a text message has characters that UTF-8 cannot carry (lone surrogates)"))
+	}
+}
+
+// Cost is what a WebSocket message takes of the credit.
+func Cost(data []byte, text bool) int {
+	if text {
+		return utf8.RuneCount(data) + MessageCost
+	}
+	return len(data) + MessageCost
 }
 
 func (m *Message) readPiece(c *cursor) {

@@ -115,6 +115,15 @@ func (c *cursor) sequence() int {
 	return n
 }
 
+// none tells whether None comes next, and if so moves past it.
+func (c *cursor) none() bool {
+	if t := c.peek(); c.err != nil || t != 'N' && t != 0xc0 || (t == 'N') != (c.codec == Marshal) {
+		return false
+	}
+	c.off++
+	return true
+}
+
 // isInt tells whether a number comes next, without reading it.
 func (c *cursor) isInt() bool {
 	t := c.peek()

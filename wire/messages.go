@@ -27,7 +27,7 @@ const (
 // From the server to the worker.
 const (
 	// KindRequest (16, stream, scope, body, more): scope is a WSGI environ or an ASGI scope without the entries that
-	// equal the welcome's defaults. more is 0 (body is whole), 1 (pieces follow, the worker's window is open) or 2
+	// equal the welcome's defaults; its "type" says when it is a WebSocket's. more is 0 (body is whole), 1 (pieces follow, the worker's window is open) or 2
 	// (pieces follow once the worker asks with KindRead: the client waits for 100-continue).
 	KindRequest Kind = 16
 	// KindBody (17, stream, data, more): a piece of the request's body.
@@ -40,6 +40,13 @@ const (
 	KindCancel Kind = 20
 	// KindStop (21, 0): no request will follow; end the lifespan and the process when the last one has ended.
 	KindStop Kind = 21
+	// KindReceive (23, stream, data): a WebSocket message, or the last piece of one: str for text, bytes for binary.
+	KindReceive Kind = 23
+	// KindPart (24, stream, data): a piece of a WebSocket message that is longer than MaxPiece; more follows. Text is cut
+	// between characters.
+	KindPart Kind = 24
+	// KindClosed (25, stream, code, reason): the WebSocket has ended; what is sent from now on is dropped.
+	KindClosed Kind = 25
 	// KindStacks (22, token, [stream, ...]): control connection only; answered with KindTrace.
 	KindStacks Kind = 22
 )
@@ -76,6 +83,16 @@ const (
 	KindAlive Kind = 42
 	// KindTrace (43, token, text): control connection only.
 	KindTrace Kind = 43
+	// KindAccept (44, stream, subprotocol, headers): the WebSocket's handshake is answered with 101. subprotocol is a str or
+	// None. Any other answer than this (KindAnswer, KindStart, ...) is the client's answer instead.
+	KindAccept Kind = 44
+	// KindSend (45, stream, data): a WebSocket message, or the last piece of one: str for text, bytes for binary.
+	KindSend Kind = 45
+	// KindSendPart (46, stream, data): a piece of a WebSocket message that is longer than MaxPiece; more follows. What
+	// comes between is an error.
+	KindSendPart Kind = 46
+	// KindClose (47, stream, code, reason): close the WebSocket, or answer 403 when it is not accepted. KindDone follows.
+	KindClose Kind = 47
 )
 
 // Values of more in KindRequest.
@@ -87,6 +104,10 @@ const (
 
 // Window is how many bytes of a request's body may be under way to a worker before it has asked for more with KindRead.
 const Window = 256 << 10
+
+// Credit for WebSocket messages, in both directions, counts what a message takes: its length (of text in code points,
+// which either side knows without looking at the bytes) and MessageCost, so that empty messages are not free.
+const MessageCost = 64
 
 // MaxPiece bounds the body in one message, either way, so that no stream holds up the others for long.
 const MaxPiece = 64 << 10

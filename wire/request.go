@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"backline"
 )
@@ -74,6 +75,26 @@ func (b *Batch) AddCredit(stream uint32, n int) {
 	b.buf = b.codec.appendInt(b.buf, n)
 }
 
+// AddReceive appends a piece of a WebSocket message from the client, the last one or not.
+func (b *Batch) AddReceive(stream uint32, data []byte, text, last bool) {
+	kind := KindPart
+	if last {
+		kind = KindReceive
+	}
+	b.begin(kind, stream, 3)
+	if text {
+		b.buf = b.codec.appendUTF8(b.buf, data)
+	} else {
+		b.buf = b.codec.appendBytes(b.buf, data)
+	}
+}
+
+// AddClosed says how a WebSocket has ended.
+func (b *Batch) AddClosed(stream uint32, code int, reason string) {
+	b.begin(KindClosed, stream, 4)
+	b.buf = b.codec.appendText(b.codec.appendInt(b.buf, code), reason)
+}
+
 // Add appends a message that has nothing but its kind and stream: KindDisconnect, KindCancel, KindStop.
 func (b *Batch) Add(kind Kind, stream uint32) { b.begin(kind, stream, 2) }
 
@@ -93,12 +114,21 @@ func (b *Batch) begin(kind Kind, stream uint32, size int) {
 	b.count++
 }
 
-// appendScope writes the entries of an ASGI HTTP connection scope that the worker cannot know (ASGI www 2.1): the
-// worker adds type, asgi, state and extensions.
+// appendScope writes the entries of an ASGI connection scope that the worker cannot know (ASGI www 2.1, 2.4): the worker
+// adds asgi, state and extensions.
 func (c Codec) appendScope(dst []byte, r *Request) []byte {
 	s, n := r.Scope, 5
 	dst, at := c.beginMap(dst)
-	dst = c.appendASCII(c.appendKey(dst, "method"), s.Method)
+	scheme := r.Default.Scheme
+	if s.WebSocket {
+		dst = c.appendKey(c.appendKey(dst, "type"), "websocket")
+		scheme = webSocketScheme(scheme)
+		if len(s.Protocols) > 0 {
+			dst, n = c.appendProtocols(c.appendKey(dst, "subprotocols"), s.Protocols), n+1
+		}
+	} else {
+		dst = c.appendASCII(c.appendKey(dst, "method"), s.Method)
+	}
 	dst = c.appendPath(c.appendKey(dst, "path"), s)
 	dst = c.appendBytes(c.appendKey(dst, "raw_path"), s.Path)
 	dst = c.appendClient(c.appendKey(dst, "client"), s.Client)
@@ -109,7 +139,7 @@ func (c Codec) appendScope(dst []byte, r *Request) []byte {
 	if s.Version != "1.1" {
 		dst, n = c.appendKey(c.appendKey(dst, "http_version"), s.Version), n+1
 	}
-	if s.Scheme != r.Default.Scheme {
+	if s.Scheme != scheme {
 		dst, n = c.appendKey(c.appendKey(dst, "scheme"), s.Scheme), n+1
 	}
 	if s.RootPath != r.Default.RootPath {
@@ -119,6 +149,17 @@ func (c Codec) appendScope(dst []byte, r *Request) []byte {
 		dst, n = c.appendServer(c.appendKey(dst, "server"), s.Server), n+1
 	}
 	return c.endMap(dst, at, n)
+}
+
+// webSocketScheme is ws where the default for HTTP is http, wss for https; the worker concludes the same.
+func webSocketScheme(scheme string) string { return "ws" + strings.TrimPrefix(scheme, "http") }
+
+func (c Codec) appendProtocols(dst []byte, protocols []string) []byte {
+	dst = c.appendList(dst, len(protocols))
+	for _, each := range protocols {
+		dst = c.appendText(dst, each)
+	}
+	return dst
 }
 
 // appendPath writes the decoded path. ASGI's path includes root_path; a proxy may have taken the prefix off or not, so

@@ -1,0 +1,116 @@
+package dispatch
+
+import (
+	"cmp"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"backline/wire"
+)
+
+// Socket is the far end of an exchange that is a WebSocket, beside its Client, which gets what is not one: the answer
+// that an application gives instead of accepting, and failures. The same rules hold for its methods.
+type Socket interface {
+	// Accept delivers KindAccept: from now on messages go both ways.
+	Accept(ex *Exchange, m *wire.Message)
+	// Message delivers a message for the client, or a piece of one; last ends it.
+	Message(ex *Exchange, data []byte, text, last bool)
+	// Close says that the application closes the socket, or refuses it if it is not accepted.
+	Close(ex *Exchange, code int, reason []byte)
+}
+
+// park takes an accepted socket out of the requests in flight: limits count what runs, and a socket mostly waits. The
+// caller holds the lock.
+func (w *WorkerConn) park(ex *Exchange) {
+	ex.parked = true
+	w.inflight--
+	w.sockets++
+	w.finishDrain()
+}
+
+// unpark counts a socket that has ended among the requests again: its task still runs.
+func (w *WorkerConn) unpark(ex *Exchange) {
+	if ex.parked {
+		ex.parked = false
+		w.sockets--
+		w.inflight++
+	}
+}
+
+// SendMessage passes a whole WebSocket message from the client on. The caller keeps within what Client.Wanted allowed,
+// counted by wire.Cost, give or take one message. The data is copied.
+func (ex *Exchange) SendMessage(data []byte, text bool) {
+	d := ex.dispatcher
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := ex.worker
+	if w == nil || ex.state != stateOpen {
+		return
+	}
+	for len(data) > wire.MaxPiece {
+		n := wire.MaxPiece
+		for text && !utf8.RuneStart(data[n]) {
+			n--
+		}
+		w.pending.AddReceive(ex.stream, data[:n], text, false)
+		data = data[n:]
+	}
+	w.pending.AddReceive(ex.stream, data, text, true)
+	w.wake()
+}
+
+// CloseSocket says that the WebSocket has ended, by whichever side, and with which code (RFC 6455 7.4).
+func (ex *Exchange) CloseSocket(code int, reason string) {
+	d := ex.dispatcher
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if ex.worker != nil && ex.state == stateOpen {
+		ex.worker.closeSocket(ex, code, reason)
+	}
+}
+
+// closeSocket ends the socket towards the worker. The caller holds the lock.
+func (w *WorkerConn) closeSocket(ex *Exchange, code int, reason string) {
+	w.unpark(ex)
+	ex.state, ex.clock, ex.gone = stateEnded, time.Now(), true
+	w.pending.AddClosed(ex.stream, code, reason)
+	w.wake()
+	w.dispatcher.watch()
+}
+
+// Sockets is how many WebSockets the worker holds.
+func (w *WorkerConn) Sockets() int {
+	w.dispatcher.mu.Lock()
+	defer w.dispatcher.mu.Unlock()
+	return w.sockets
+}
+
+// Calm is closed when the worker drains and no request is left but, perhaps, sockets.
+func (w *WorkerConn) Calm() <-chan struct{} { return w.calm }
+
+// CloseSockets closes up to n sockets, the oldest first, so that their clients connect again, to another worker.
+func (w *WorkerConn) CloseSockets(n int) {
+	d := w.dispatcher
+	d.mu.Lock()
+	var open []*Exchange
+	for _, ex := range w.streams {
+		if ex != nil && ex.state == stateOpen {
+			open = append(open, ex)
+		}
+	}
+	slices.SortFunc(open, func(a, b *Exchange) int { return cmp.Compare(a.order, b.order) })
+	open = open[:min(n, len(open))]
+	for _, ex := range open {
+		ex.refs.Add(1) // the worker may be done with it before its client is told
+		w.closeSocket(ex, FailRestart.Close, "")
+	}
+	d.mu.Unlock()
+	failAll(open, FailRestart)
+}

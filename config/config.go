@@ -57,6 +57,16 @@ type Config struct {
 	BodyMinRate        int64 // bytes per second; 0: off
 	BodyRateWindow     time.Duration
 
+	WebSocketMaxMessage        int64
+	WebSocketWindow            int64
+	WebSocketCompression       bool
+	WebSocketCompressionLevel  int
+	WebSocketCompressionWindow int
+	WebSocketPingInterval      time.Duration // 0: never
+	WebSocketPingTimeout       time.Duration // 0: for ever
+	WebSocketWriteTimeout      time.Duration
+	WebSocketDrain             time.Duration // 0: at once
+
 	BodyMemory   int64 // 0: every body goes to a file
 	AnswerMemory int64
 	AnswerFile   int64 // 0: no file, the worker waits when AnswerMemory is full

@@ -17,7 +17,8 @@ func TestEverySpellingSetsTheSame(t *testing.T) {
 		"bind": ":9", "host": "::1", "port": "9", "uds": "/a", "worker_class": "gthread", "env": "A=b", "root_path": "/a",
 		"chdir": ".", "pythonpath": "src", "asgi_spec_version": "2.3", "lifespan": "on", "log_level": "debug", "log_format": "json",
 		"retry": "off", "access_logformat": "json", "socket_mode": "0600", "max_worker_memory": "64MiB", "python": "python3.13",
-		"access_logfile": "a.log", "log_file": "b.log", "pid": "p", "temp_dir": "t", "reload_dir": "src", "workers": "9", "answer_memory": "64KiB", "stream_window": "64KiB",
+		"access_logfile": "a.log", "log_file": "b.log", "pid": "p", "temp_dir": "t", "reload_dir": "src", "workers": "9",
+		"websocket_window": "8KiB", "websocket_compression_level": "6", "websocket_compression_window": "9", "answer_memory": "64KiB", "stream_window": "64KiB",
 	}
 	for _, s := range config.Settings() {
 		if s.Key == "app" || s.Key == "config" {
@@ -93,8 +94,8 @@ func TestUnknownFlagsAreExplained(t *testing.T) {
 		"--certfile=a":                 "no TLS",
 		"--ssl-keyfile=a":              "no TLS",
 		"--http=h11":                   "there is one parser",
-		"--ws=none":                    "WebSockets come with a later",
-		"--ws-ping-interval=5":         "WebSockets come with a later",
+		"--ws=none":                    "refuses them itself",
+		"--ws-max-queue=5":             "bounded by bytes",
 		"--umask=7":                    "--socket-mode",
 		"--fd=3":                       "--bind fd://N",
 		"--loop=uvloop":                "uvloop is used where it is installed",

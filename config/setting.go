@@ -50,7 +50,7 @@ type Setting struct {
 // Settings gives the table in the order of the documentation: a fresh slice, so that nobody can change another's.
 func Settings() []Setting {
 	return slices.Concat(applicationRows(), addressRows(), workerRows(), timeRows(), queueRows(),
-		limitRows(), bufferRows(), headerRows(), logRows(), fileRows())
+		limitRows(), webSocketRows(), bufferRows(), headerRows(), logRows(), fileRows())
 }
 
 // Variable is the setting's own environment variable.

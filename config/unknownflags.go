@@ -62,7 +62,6 @@ func explainMissing(flag *pflag.Flag) error {
 func insteadOf(name string) (hint string, known bool) {
 	for _, family := range []struct{ prefix, hint string }{
 		{"ssl-", noTLS},
-		{"ws-", noWebSocket},
 		{"http2-", "this release speaks HTTP/1.1; a proxy in front can speak HTTP/2 to clients"},
 		{"dirty-", "leave it out: long jobs need no pool of their own here, see --timeout and --threads"},
 		{"static-path-", "let the application serve static files (WhiteNoise), or a proxy in front"},
@@ -80,10 +79,7 @@ func insteadOf(name string) (hint string, known bool) {
 	return serverFlag(name)
 }
 
-const (
-	noTLS       = "this release has no TLS: let a proxy in front of it end TLS"
-	noWebSocket = "this release serves HTTP; WebSockets come with a later one"
-)
+const noTLS = "this release has no TLS: let a proxy in front of it end TLS"
 
 // processFlag has the flags about processes and their surroundings.
 func processFlag(name string) (hint string, known bool) {
@@ -127,8 +123,10 @@ func serverFlag(name string) (hint string, known bool) {
 	switch name {
 	case "certfile", "keyfile", "ca-certs", "cert-reqs", "ciphers", "do-handshake-on-connect":
 		hint = noTLS
-	case "ws", "no-ws", "websocket", "websocket-max-message-size":
-		hint = noWebSocket
+	case "ws", "no-ws":
+		hint = "leave it out: an ASGI application has WebSockets, and refuses them itself"
+	case "ws-max-queue":
+		hint = "leave it out: what an application has not received is bounded by bytes, not by messages"
 	case "forwarded-allow-ips", "proxy-headers", "no-proxy-headers", "proxy-allow-from", "forwarder-headers":
 		hint = "this release trusts no forwarded header; use the framework's own (ProxyFix, SECURE_PROXY_SSL_HEADER)"
 	case "http", "http-parser", "http2", "http-protocols":

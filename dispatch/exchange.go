@@ -43,6 +43,9 @@ type Exchange struct {
 	// Replayable says that Wanted(rewind) can deliver the body again.
 	Replayable bool
 	Start      time.Time // when the first byte of the head came
+	// Settled gets a value, if it has room for one, when nobody but the caller holds the exchange any more: no worker is
+	// busy with it. nil: the caller does not care.
+	Settled chan<- struct{}
 
 	// Filled in by the dispatcher.
 	Queued     time.Duration // how long it waited for a worker
@@ -107,7 +110,14 @@ func (p *Exchanges) New() *Exchange {
 
 // Release gives the caller's hold up. The exchange is used again when the dispatcher has let go of it too.
 func (ex *Exchange) Release() {
+	settled := ex.Settled // whoever holds it last may use it again at once, so it is not looked at afterwards
 	switch refs := ex.refs.Add(-1); {
+	case refs == 1 && settled != nil:
+		select {
+		case settled <- struct{}{}:
+		default:
+		}
+		return
 	case refs > 0:
 		return
 	case refs < 0:
@@ -124,6 +134,9 @@ func (ex *Exchange) Release() {
 	ex.Scope.Fields = fields
 	ex.owner.free.Put(ex)
 }
+
+// Held tells whether anybody but the caller holds the exchange: after Disconnect, whether a worker is still busy with it.
+func (ex *Exchange) Held() bool { return ex.refs.Load() > 1 }
 
 // keepBuffer is how large a buffer may stay with an exchange that is used again.
 const keepBuffer = 8 << 10
@@ -215,9 +228,11 @@ func (ex *Exchange) Disconnect() {
 		d.queue.remove(ex)
 		ex.state = stateEnded
 		ex.Release()
-	case stateOpen:
-		ex.worker.closeSocket(ex, CloseLost, "")
-	case stateSent, stateAnswered:
+	case stateSent, stateAnswered, stateOpen:
+		if ex.Socket != nil {
+			ex.worker.closeSocket(ex, CloseLost, "")
+			return
+		}
 		// A thread cannot be cancelled, so only its own time limit counts; an answer that has begun has none.
 		ex.gone = !ex.wsgi || ex.state == stateSent
 		ex.worker.abandon(ex, wire.KindDisconnect)

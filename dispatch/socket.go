@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"backline"
 	"backline/wire"
 )
 
@@ -36,6 +37,27 @@ func (w *WorkerConn) unpark(ex *Exchange) {
 		w.sockets--
 		w.inflight++
 	}
+}
+
+// Shrink gives up what was needed to begin a WebSocket: an idle one should not keep the buffers of its handshake. The
+// connection calls it when the socket has been accepted; what Scope points at afterwards has the same bytes elsewhere.
+func (ex *Exchange) Shrink() {
+	s := &ex.Scope
+	size := len(s.Method) + len(s.Target) + len(s.Path) + len(s.Query)
+	for _, f := range s.Fields {
+		size += len(f.Name) + len(f.Value)
+	}
+	kept := make([]byte, 0, size)
+	keep := func(b []byte) []byte {
+		kept = append(kept, b...)
+		return kept[len(kept)-len(b) : len(kept) : len(kept)]
+	}
+	s.Method, s.Target, s.Path, s.Query = keep(s.Method), keep(s.Target), keep(s.Path), keep(s.Query)
+	fields := make([]backline.Field, len(s.Fields))
+	for i, f := range s.Fields {
+		fields[i] = backline.Field{Name: keep(f.Name), Value: keep(f.Value)}
+	}
+	s.Fields, ex.Head, ex.encoded = fields, nil, nil
 }
 
 // SendMessage passes a whole WebSocket message from the client on. The caller keeps within what Client.Wanted allowed,

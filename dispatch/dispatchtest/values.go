@@ -43,6 +43,11 @@ func (c codec) value(dst []byte, v any) []byte {
 		return c.text(dst, 'u', 0xdb, v)
 	case []byte:
 		return c.text(dst, 's', 0xc6, string(v))
+	case nil:
+		if c.Codec == wire.Msgpack {
+			return append(dst, 0xc0)
+		}
+		return append(dst, 'N')
 	}
 	panic(fmt.Sprintf("a worker sends no %T", v))
 }
@@ -78,6 +83,14 @@ func decodePacket(c wire.Codec, payload []byte) []Message {
 			if fields[3].(bool) {
 				m.More = 1
 			}
+		case wire.KindReceive, wire.KindPart:
+			if text, ok := fields[2].(string); ok {
+				m.Data, m.Text = []byte(text), true
+			} else {
+				m.Data = fields[2].([]byte)
+			}
+		case wire.KindClosed:
+			m.N, m.Data = fields[2].(int), []byte(fields[3].(string))
 		case wire.KindCredit:
 			m.N = fields[2].(int)
 		}

@@ -22,9 +22,10 @@ type Message struct {
 	Kind   wire.Kind
 	Stream uint32
 	Scope  map[string]any // KindRequest
-	Data   []byte         // KindRequest and KindBody
+	Data   []byte         // KindRequest, KindBody, KindReceive and KindPart; KindClosed's reason
+	Text   bool           // Data of KindReceive and KindPart came as str
 	More   int            // the same; 1 for true
-	N      int            // KindCredit
+	N      int            // KindCredit; KindClosed's code
 }
 
 // Path is what the request's path was, in an environ or a scope.

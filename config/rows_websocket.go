@@ -1,0 +1,75 @@
+package config
+
+func webSocketRows() []Setting {
+	const group = "WebSockets"
+	return append(webSocketMessageRows(group), webSocketTimeRows(group)...)
+}
+
+func webSocketMessageRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "websocket_max_message", Flags: []string{"websocket-max-message", "websocket-max-message-size", "ws-max-size"}, Kind: KindSize,
+			Default: "16MiB", Unit: "bytes", Min: "1KiB", Max: "1GiB", Group: group,
+			Help: "Longest message from a client, inflated; beyond it the socket is closed with 1009. Every socket may take this much memory " +
+				"while it sends one.",
+			field: func(c *Config) any { return &c.WebSocketMaxMessage },
+		},
+		{
+			Key: "websocket_window", Flags: []string{"websocket-window"}, Kind: KindSize, Default: "64KiB", Unit: "bytes",
+			Min: "4KiB", Max: "16MiB", Group: group,
+			Help: "What may wait for a client; then the application's send() waits. A larger window smooths bursts, and every slow client may take " +
+				"this much memory.",
+			field: func(c *Config) any { return &c.WebSocketWindow },
+		},
+		{
+			Key: "websocket_compression", Flags: []string{"websocket-compression", "ws-per-message-deflate"}, Kind: KindBool, Default: "true",
+			Unit: "switch", Group: group,
+			Help: "Compress messages for clients that offer permessage-deflate. It takes some 10 to 50 us of processor time a message and mostly saves " +
+				"more than half of the bytes.",
+			field: func(c *Config) any { return &c.WebSocketCompression },
+		},
+		{
+			Key: "websocket_compression_level", Flags: []string{"websocket-compression-level"}, Kind: KindInt, Default: "1", Unit: "level",
+			Min: "1", Max: "9", Group: group,
+			Help:  "1 is fastest, 9 smallest. The levels above 1 win a few percent on small messages and cost several times as much.",
+			field: func(c *Config) any { return &c.WebSocketCompressionLevel },
+		},
+		{
+			Key: "websocket_compression_window", Flags: []string{"websocket-compression-window"}, Kind: KindInt, Default: "15", Unit: "bits",
+			Min: "8", Max: "15", Group: group,
+			Help:  "Window of what is compressed, as a power of two. A small one takes less memory while a message is compressed and finds fewer repetitions.",
+			field: func(c *Config) any { return &c.WebSocketCompressionWindow },
+		},
+	}
+}
+
+func webSocketTimeRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "websocket_ping_interval", Flags: []string{"websocket-ping-interval", "ws-ping-interval"}, Kind: KindDuration, Default: "20s",
+			Unit: "seconds", Max: longest, Group: group, Zero: "never ask: a client that has vanished keeps its socket",
+			Help: "After how long a silent client is asked for a sign of life (ping). Proxies cut connections that are silent for 30 to 60 s, so a " +
+				"longer interval loses sockets behind them.",
+			field: func(c *Config) any { return &c.WebSocketPingInterval },
+		},
+		{
+			Key: "websocket_ping_timeout", Flags: []string{"websocket-ping-timeout", "ws-ping-timeout"}, Kind: KindDuration, Default: "20s",
+			Unit: "seconds", Max: longest, Group: group, Zero: "wait for ever",
+			Help:  "How long a client has to answer a ping before it counts as lost. Anything it sends counts. With too little, phones on bad networks are cut off.",
+			field: func(c *Config) any { return &c.WebSocketPingTimeout },
+		},
+		{
+			Key: "websocket_write_timeout", Flags: []string{"websocket-write-timeout"}, Kind: KindDuration, Default: "30s", Unit: "seconds",
+			Min: "1s", Max: longest, Group: group,
+			Help:  "Time after which a client that takes nothing of what waits for it is disconnected. It cannot be off: its send() would wait for ever.",
+			field: func(c *Config) any { return &c.WebSocketWriteTimeout },
+		},
+		{
+			Key: "websocket_drain", Flags: []string{"websocket-drain"}, Kind: KindDuration, Default: "300s", Unit: "seconds", Max: longest,
+			Group: group, Zero: "close at once",
+			Help: "How long sockets stay with a worker that has been replaced, by a reload for instance. In the last quarter of this time they are closed " +
+				"(1012), a few at a time, so that their clients do not all come back at once. Until then the old process keeps its memory.",
+			field: func(c *Config) any { return &c.WebSocketDrain },
+		},
+	}
+}

@@ -2,6 +2,23 @@ package backline
 
 import "encoding/binary"
 
+// EqualFold compares as field names and coding names compare: ASCII letters without their case. lower is in lower case.
+// bytes.EqualFold would also take the Kelvin sign for a k.
+func EqualFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // ValidFieldName tells whether b may be a field's name: a token (RFC 9110 5.1, 5.6.2).
 func ValidFieldName(b []byte) bool {
 	for _, c := range b {

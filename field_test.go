@@ -55,3 +55,21 @@ func TestValidFieldName(t *testing.T) {
 		t.Error("an empty name was accepted")
 	}
 }
+
+func TestEqualFold(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		given string
+		same  bool
+	}{
+		{"accept-range", true}, {"Accept-Range", true}, {"ACCEPT-RANGE", true},
+		{"accept-ranges", false}, {"accept_range", false}, {"accept\rrange", false}, {"", false}, {"ACCEPT-R\u212bNGE", false},
+	} {
+		if got := backline.EqualFold([]byte(c.given), "accept-range"); got != c.same {
+			t.Errorf("%q: %v", c.given, got)
+		}
+	}
+	if backline.EqualFold([]byte("\u212a"), "k") {
+		t.Error("the Kelvin sign is no k")
+	}
+}

@@ -25,7 +25,20 @@ type Scope struct {
 	Client   Addr
 	Server   Addr
 	RootPath string // where the application is mounted: "" or "/prefix"
+	TLS      *TLS   // nil where the connection is not encrypted, or not by us
 
 	WebSocket bool     // a WebSocket's handshake; Scheme is "ws" or "wss" then
 	Protocols []string // the subprotocols that its client offers, in its order
+}
+
+// TLS is what an application may know of its client's TLS connection (ASGI "TLS Extension"). Nothing changes it: all
+// requests of a connection share one.
+type TLS struct {
+	Version     uint16 // 0x0304 for 1.3
+	CipherSuite uint16
+	Server      string   // our certificate as PEM; empty where a session was resumed, for which none is sent
+	Asked       bool     // clients are asked for a certificate
+	Client      []string // the client's certificate as PEM, then what else of its chain it sent
+	Name        string   // whose it is (RFC 4514): "CN=ada,O=Example"
+	Mistrust    string   // why the client's certificate proves nothing; empty where it does, or there is none
 }

@@ -36,28 +36,11 @@ func appendOrDash[T string | []byte](dst []byte, text T) []byte {
 // find gives the value of the last field of that name (lower case), which is the one gunicorn logs.
 func find(fields []backline.Field, name string) []byte {
 	for _, field := range slices.Backward(fields) {
-		if equalFold(field.Name, name) {
+		if backline.EqualFold(field.Name, name) {
 			return field.Value
 		}
 	}
 	return nil
-}
-
-// equalFold compares as field names compare: ASCII letters without their case. bytes.EqualFold would also take the
-// Kelvin sign for a k.
-func equalFold(name []byte, lower string) bool {
-	if len(name) != len(lower) {
-		return false
-	}
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // maxCredentials is how much of "Basic ..." is decoded, in base64 characters (a multiple of 4): names longer than 96
@@ -69,7 +52,7 @@ const maxCredentials = 128
 func appendUser(dst []byte, scope *backline.Scope) []byte {
 	value := find(scope.Fields, "authorization")
 	kind, credentials, _ := bytes.Cut(value, []byte(" "))
-	if !equalFold(kind, "basic") {
+	if !backline.EqualFold(kind, "basic") {
 		return append(dst, '-')
 	}
 	credentials = bytes.Trim(credentials, " ")

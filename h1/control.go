@@ -64,7 +64,7 @@ func (c *control) host(r *Request) *Error {
 		return bad("Host differs from the request target")
 	case len(value) == 0 && r.Minor == 1 && r.Path[0] != '*':
 		return bad("empty Host field")
-	case len(value) > 0 && !validHost(value):
+	case len(value) > 0 && !ValidHost(value):
 		return bad("invalid Host field")
 	}
 	r.Host = value

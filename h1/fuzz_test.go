@@ -100,7 +100,7 @@ func checkInvariants(t *testing.T, r *Request) {
 		t.Errorf("path %q", r.Path)
 	case r.Chunked && r.ContentLength != -1, r.Chunked && r.Minor == 0, r.ContentLength < -1:
 		t.Errorf("chunked %v and length %d on 1.%d", r.Chunked, r.ContentLength, r.Minor)
-	case len(r.Host) > 0 && !validHost(r.Host):
+	case len(r.Host) > 0 && !ValidHost(r.Host):
 		t.Errorf("host %q", r.Host)
 	}
 }

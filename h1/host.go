@@ -5,10 +5,10 @@ import (
 	"net/netip"
 )
 
-// validHost checks uri-host [":" port] (RFC 9110 7.2, RFC 3986 3.2.2). Userinfo ("@"), paths, spaces, lists (",") and
+// ValidHost checks uri-host [":" port] (RFC 9110 7.2, RFC 3986 3.2.2). Userinfo ("@"), paths, spaces, lists (",") and
 // empty hosts have no place in it: applications build links and check origins with it. Neither has percent-encoding,
 // which RFC 3986 allows: it gives a name several spellings, and net/http decodes it in a target but not in Host.
-func validHost(b []byte) bool {
+func ValidHost(b []byte) bool {
 	if len(b) > 0 && b[0] == '[' {
 		end := bytes.IndexByte(b, ']')
 		return end > 0 && validIPv6(b[1:end]) && validPort(b[end+1:])

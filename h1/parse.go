@@ -238,7 +238,7 @@ func (r *Request) splitTarget() *Error {
 			end++
 		}
 		r.Host, r.Path = rest[:end], rest[end:]
-		if !validHost(r.Host) {
+		if !ValidHost(r.Host) {
 			return bad("invalid host in the request target")
 		}
 	}

@@ -23,6 +23,8 @@ type Message struct {
 	Data   []byte           // body, KindError's message, KindFile's path, KindTrace's text, KindAccept's subprotocol, KindClose's reason
 	Text   bool             // Data of KindSend and KindSendPart is text, valid UTF-8 unless Bad
 	N      int              // KindRead
+	// Offset and Length say which bytes of KindFile's file are the body; all from Offset on where Length is -1.
+	Offset, Length int64
 	// Bad says why the header fields of an answer cannot be sent; the rest of the message is as usual.
 	Bad error
 }
@@ -57,7 +59,7 @@ func (m *Messages) Next(out *Message) (bool, error) {
 	}
 	out.Kind, out.Stream = c.kind(), uint32(c.natural())
 	out.Status, out.Reason, out.Fields, out.Data, out.N, out.Bad = 0, nil, out.Fields[:0], nil, 0, nil
-	out.Text = false
+	out.Text, out.Offset, out.Length = false, 0, 0
 	switch want := shape(out.Kind); want {
 	case n:
 		out.read(c)
@@ -72,7 +74,9 @@ func (m *Messages) Next(out *Message) (bool, error) {
 // shape is how many elements a message of this kind has; 0 for kinds that a worker does not send.
 func shape(kind Kind) int {
 	switch kind {
-	case KindAnswer, KindAnswerOpen, KindStart, KindFile:
+	case KindFile:
+		return 7
+	case KindAnswer, KindAnswerOpen, KindStart:
 		return 5
 	case KindAccept, KindClose:
 		return 4
@@ -94,7 +98,7 @@ func (m *Message) read(c *cursor) {
 	case KindFile:
 		m.readStatus(c)
 		m.readFields(c)
-		m.Data = c.bytes()
+		m.readFile(c)
 	case KindData:
 		m.readPiece(c)
 	case KindError, KindTrace:
@@ -113,6 +117,15 @@ func (m *Message) read(c *cursor) {
 	case KindClose:
 		m.Status = c.natural()
 		m.Data = c.bytes()
+	}
+}
+
+// readFile reads which bytes of which file are the body.
+func (m *Message) readFile(c *cursor) {
+	m.Data = c.bytes()
+	m.Offset, m.Length = int64(c.int()), int64(c.int())
+	if m.Offset < 0 || m.Length < -1 {
+		c.fail(fmt.Errorf("a file from byte %d on, of length %d; expected 0 or more, and -1 or more", m.Offset, m.Length))
 	}
 }
 

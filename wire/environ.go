@@ -31,8 +31,9 @@ func (c Codec) appendEnviron(dst []byte, r *Request) []byte {
 		dst, n = c.appendLatin1(c.appendKey(dst, "SCRIPT_NAME"), []byte(s.RootPath)), n+1
 	}
 	dst, servers := c.appendServerName(dst, r)
+	dst, certificates := c.appendClientCertificate(dst, s.TLS)
 	dst, more := c.appendVariables(dst, r)
-	return c.endMap(dst, at, n+servers+more)
+	return c.endMap(dst, at, n+servers+certificates+more)
 }
 
 // appendPeers writes where the client is. REMOTE_ADDR is always there, as applications expect; it is empty for a Unix

@@ -32,7 +32,8 @@ const (
 	KindRequest Kind = 16
 	// KindBody (17, stream, data, more): a piece of the request's body.
 	KindBody Kind = 17
-	// KindCredit (18, stream, n): the worker may send n more bytes of this answer's body.
+	// KindCredit (18, stream, n): the worker may send n more bytes of this answer's body. After KindFile: the server has
+	// the file.
 	KindCredit Kind = 18
 	// KindDisconnect (19, stream): the client has gone; what is sent from now on is dropped.
 	KindDisconnect Kind = 19
@@ -75,8 +76,9 @@ const (
 	KindRead Kind = 39
 	// KindHint (40, stream, headers): 103 Early Hints.
 	KindHint Kind = 40
-	// KindFile (41, stream, status, headers, path): the body is this file (ASGI http.response.pathsend); KindDone
-	// follows.
+	// KindFile (41, stream, status, headers, path, offset, length): the body is length bytes of this file from offset on,
+	// -1 for all the rest (ASGI http.response.pathsend, wsgi.file_wrapper). KindCredit says that the file is open, so that
+	// the application may remove it. KindDone follows.
 	KindFile Kind = 41
 	// KindAlive (42, 0): the worker's loop has turned and taken what was sent; only sent when nothing else is, and only
 	// by workers with one loop (ASGI).

@@ -34,11 +34,15 @@ type requestVector struct {
 	RootPath string `json:"root_path"`
 	Client   addrVector
 	Server   addrVector
-	Fields   [][2]string
-	Body     string
-	More     int
-	Length   int64
-	Default  struct {
+	TLS      *tlsVector // nil for a plain connection
+	// WebSocket says that it is a handshake, Protocols which subprotocols the client offers.
+	WebSocket bool
+	Protocols []string
+	Fields    [][2]string
+	Body      string
+	More      int
+	Length    int64
+	Default   struct {
 		Scheme   string
 		Server   addrVector
 		RootPath string `json:"root_path"`
@@ -46,6 +50,17 @@ type requestVector struct {
 	Expected any
 	Marshal  string
 	Msgpack  string
+}
+
+// tlsVector is a backline.TLS.
+type tlsVector struct {
+	Version     uint16
+	CipherSuite uint16 `json:"cipher_suite"`
+	Server      string
+	Asked       bool
+	Client      []string
+	Name        string
+	Mistrust    string
 }
 
 // addrVector is [host, port].
@@ -59,10 +74,14 @@ func (v *requestVector) request() *Request {
 	scope := &backline.Scope{
 		Method: []byte(v.Method), Target: []byte(v.Target), Path: []byte(v.Path), Query: []byte(v.Query),
 		Version: v.Version, Scheme: v.Scheme, RootPath: v.RootPath,
-		Client: backline.Addr(v.Client), Server: backline.Addr(v.Server),
+		Client: backline.Addr(v.Client), Server: backline.Addr(v.Server), WebSocket: v.WebSocket, Protocols: v.Protocols,
 	}
 	for _, f := range v.Fields {
 		scope.Fields = append(scope.Fields, backline.Field{Name: fromLatin1(f[0]), Value: fromLatin1(f[1])})
+	}
+	if v.TLS != nil {
+		about := backline.TLS(*v.TLS)
+		scope.TLS = &about
 	}
 	body, _ := hex.DecodeString(v.Body)
 	return &Request{Scope: scope, Body: body, More: v.More, Length: v.Length, WSGI: v.WSGI, Default: &Defaults{
@@ -100,7 +119,10 @@ type answerVector struct {
 		Reason string
 		Fields [][2]string
 		Data   string
+		Text   bool
 		N      int
+		Offset int64
+		Length int64
 		Bad    string // a part of the error
 	}
 	Marshal string
@@ -117,7 +139,8 @@ func TestAnswerVectors(t *testing.T) {
 				continue
 			}
 			for _, e := range v.Expected {
-				want := Message{Kind: e.Kind, Stream: e.Stream, Status: e.Status, Reason: fromLatin1(e.Reason), N: e.N}
+				want := Message{Kind: e.Kind, Stream: e.Stream, Status: e.Status, Reason: fromLatin1(e.Reason), Text: e.Text, N: e.N,
+					Offset: e.Offset, Length: e.Length}
 				want.Data = mustHex(t, e.Data)
 				for _, f := range e.Fields {
 					want.Fields = append(want.Fields, backline.Field{Name: fromLatin1(f[0]), Value: fromLatin1(f[1])})
@@ -141,7 +164,8 @@ func compareMessages(t *testing.T, name string, got, want Message, bad string) {
 	switch {
 	case bad == "" && got.Bad != nil, bad != "" && (got.Bad == nil || !strings.Contains(got.Bad.Error(), bad)):
 		t.Errorf("%s: Bad = %v, want %q", name, got.Bad, bad)
-	case got.Kind != want.Kind || got.Stream != want.Stream || got.Status != want.Status || got.N != want.N,
+	case got.Kind != want.Kind || got.Stream != want.Stream || got.Status != want.Status || got.Text != want.Text || got.N != want.N ||
+		got.Offset != want.Offset || got.Length != want.Length,
 		!bytes.Equal(got.Reason, want.Reason), !bytes.Equal(got.Data, want.Data),
 		!slices.EqualFunc(got.Fields, want.Fields, sameField):
 		t.Errorf("%s:\n got %+v\nwant %+v", name, got, want)

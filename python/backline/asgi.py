@@ -1,36 +1,19 @@
-"""How an ASGI application is called for an HTTP request (ASGI 3.0, HTTP 2.4). Does no I/O and imports no event loop: a
-loop moves the messages and makes the futures that ``receive()`` and ``send()`` wait on.
+"""How an ASGI application is called for an HTTP request (ASGI 3.0, HTTP 2.4). Does no I/O and imports no event loop.
 
-Reading order: Runner.scope and Exchange.run are one request, then receive, then send.
+Reading order: Runner.scope and Call.run (call.py) are one request, then receive, then send.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
-from types import coroutine
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final
 
 from . import begun, wire
-from .begun import MASK, TAKEN
-from .errors import ClientDisconnected, report
-from .headers import Known, check_asgi
-
-
-class Link(Protocol):
-    """What a loop does for an exchange."""
-
-    turn: int  # counts packets: what was emitted in this turn has not left yet
-
-    def emit(self, message: wire.Outgoing) -> None:
-        """Queue a message; it leaves when the loop has turned."""
-
-    def forget(self, stream: int) -> None:
-        """The exchange has ended; its stream's number may come again."""
-
-    def future(self) -> Any:
-        """An empty future of the running loop."""
+from .call import Call, Link, turn
+from .errors import ClientDisconnected
+from .headers import Known, Repeated, check_asgi
 
 
 class Runner:
@@ -40,41 +23,69 @@ class Runner:
         self.application = application
         self.state: dict[str, Any] | None = None  # the lifespan's, None where it is not supported
         self.known = Known()
+        self._repeated = Repeated()
         self.window: int = settings["asgi_window"]
+        self.websocket_window: int = settings.get("websocket_window", 64 * 1024)
         self.begun = begun.nowhere()
         self.link: Link
         self.around: Callable[[], Any] | None = None  # a context manager around every call
-        host, port = settings["server"]
-        self.asgi = {"version": "3.0", "spec_version": settings["asgi_spec_version"]}
+        version = settings["asgi_spec_version"]
         # With every key that a scope has, the ones that the server sends included: merging a request's entries in then
         # only overwrites, where inserting would make the dictionary grow, which takes as long as all the rest.
-        self.base: dict[str, Any] = {
+        always = {
             "type": "http",
             "http_version": "1.1",
             "scheme": settings["scheme"],
             "root_path": settings["root_path"],
             "query_string": b"",
-            "server": (host, port),
-            **dict.fromkeys(("asgi", "extensions", "method", "path", "raw_path", "client", "headers")),
+            "server": tuple(settings["server"]),
+            **dict.fromkeys(("asgi", "extensions", "path", "raw_path", "client", "headers")),
         }
+        self._http = _Kind({**always, "method": None}, version, _EXTENSIONS)
+        # 2.5, that a disconnect has a reason, is for WebSockets only; what is to be told an older version is told it.
+        self._websocket = _Kind(
+            {**always, "type": "websocket", "scheme": _SCHEMES[settings["scheme"]], "subprotocols": None},
+            "2.5" if version == "2.4" else version,
+            _WEBSOCKET_EXTENSIONS,
+        )
 
     def support(self, state: dict[str, Any] | None) -> None:
         """Give every scope a copy of the lifespan's state."""
         self.state = state
         if state is not None:
-            self.base["state"] = None
+            self._http.base["state"] = self._websocket.base["state"] = None
 
     def scope(self, sent: dict[str, Any]) -> dict[str, Any]:
         """A fresh scope with what the server sent."""
-        scope = self.base | sent
-        scope["asgi"] = self.asgi.copy()
-        scope["extensions"] = _EXTENSIONS.copy()
+        if "type" in sent:  # only a WebSocket's says so
+            kind = self._websocket
+            if "subprotocols" not in sent:
+                sent["subprotocols"] = []
+            self._repeated.share(sent["headers"])
+        else:
+            kind = self._http
+        scope = kind.base | sent
+        scope["asgi"] = kind.asgi.copy()
+        scope["extensions"] = kind.extensions | sent["extensions"] if "extensions" in sent else kind.extensions.copy()
         if self.state is not None:
             scope["state"] = self.state.copy()
         return scope
 
 
+class _Kind:
+    """What the scopes of one kind begin with."""
+
+    __slots__ = ("asgi", "base", "extensions")
+
+    def __init__(self, base: dict[str, Any], version: str, extensions: dict[str, dict[str, Any]]) -> None:
+        self.base = base
+        self.asgi = {"version": "3.0", "spec_version": version}
+        self.extensions = extensions
+
+
+_SCHEMES: Final = {"http": "ws", "https": "wss"}
 _EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"http.response.pathsend": {}, "http.response.early_hint": {}}
+_WEBSOCKET_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"websocket.http.response": {}}
 
 # How far an answer has come.
 _NOTHING: Final = 0
@@ -84,72 +95,46 @@ _CLOSING: Final = 3  # the last piece has been accepted, and waits with others f
 _ENDED: Final = 4
 
 
-class Exchange:
+class Exchange(Call):
     """One request and its answer."""
 
-    __slots__ = ("_backlog", "_body", "_credited", "_gone", "_headers", "_message", "_more", "_phase", "_runner",
-                 "_scope", "_sent", "_status", "_taken", "_turn", "_waiters", "stream", "task")  # fmt: skip
+    __slots__ = ("_backlog", "_body", "_credited", "_headers", "_message", "_more", "_phase", "_sent", "_status",
+                 "_taken", "_turn")  # fmt: skip
 
     def __init__(self, runner: Runner, message: wire.Incoming) -> None:
-        _, self.stream, sent, body, more = message
-        self.task: Any = None
-        self._runner = runner
-        self._scope = runner.scope(sent)
+        _, stream, sent, body, more = message
+        Call.__init__(self, runner, stream, sent)
         self._body: list[bytes] | None = [body] if body or not more else []  # None: the end has been delivered
         self._more = more
         self._taken = 0  # bytes of body delivered since the server was last asked for more
         self._phase = _NOTHING
-        self._status = 0
-        self._headers: Any = ()
+        self._status: int  # given together with the headers
+        self._headers: Any
         self._message: list[Any] | None = None  # the whole answer, if it was one message
-        self._turn = 0
+        self._turn: int  # when that was emitted
         self._backlog: deque[bytes | memoryview] | None = None  # accepted from the application, not yet sent
         self._sent = 0
         self._credited = runner.window
-        self._gone = False
-        self._waiters: list[Any] | None = None
 
-    async def run(self) -> None:
-        """Call the application and see that the server hears of the end."""
-        runner = self._runner
-        marks, at = runner.begun, self.stream & MASK
-        if marks[at] == TAKEN and at == self.stream:
-            self._phase = _ENDED
-            self._end("another worker has it")
-            runner.link.forget(self.stream)
-            return
-        marks[at] = 1
-        try:
-            if runner.around is None:
-                await runner.application(self._scope, self.receive, self.send)
-            else:
-                with runner.around():
-                    await runner.application(self._scope, self.receive, self.send)
-        except ClientDisconnected:
-            self._end("the client has gone")
-        except BaseException as error:
-            # SystemExit stays here too: sys.exit() in one request must not end the others of this worker.
-            if not (self._gone and _comes_of_going(error)):
-                report(error, f"answering {self._scope['method']} {self._scope['path']}")
-            self._end(type(error).__name__)
-        else:
-            message = self._message
-            if message is not None and self._turn == runner.link.turn:
-                message[0] = wire.ANSWER  # it has not left yet, so it can be the last of its stream
-            else:
-                while self._phase == _CLOSING and not self._gone:
-                    await self._wait()  # a send() that was cancelled has left the end of the answer behind
-                if self._phase != _ENDED and not self._gone:
-                    self._complain()
-                self._end("no answer")
-        runner.link.forget(self.stream)
+    # What Call.run() asks.
 
-    def _complain(self) -> None:
-        what = "without a response" if self._phase != _FLOWING else "before its response was complete"
-        error = RuntimeError(f"ASGI: the application returned {what}; expected http.response.start and a last body")
-        report(error, f"answering {self._scope['method']} {self._scope['path']}")
+    def doing(self) -> str:
+        return f"answering {self._scope['method']} {self._scope['path']}"
 
-    def _end(self, why: str) -> None:
+    def ends_at_once(self) -> bool:
+        if self._message is None or self._turn != self._runner.link.turn:
+            return False
+        self._message[0] = wire.ANSWER
+        return True
+
+    async def finish(self) -> None:
+        while self._phase == _CLOSING and not self._gone:
+            await self._wait()  # a send() that was cancelled has left the end of the answer behind
+        if self._phase != _ENDED and not self._gone:
+            what = "without a response" if self._phase != _FLOWING else "before its response was complete"
+            raise RuntimeError(f"ASGI: the application returned {what}; expected http.response.start and a last body")
+
+    def end(self, why: str) -> None:
         emit = self._runner.link.emit
         if self._phase == _ENDED:
             emit((wire.DONE, self.stream))
@@ -203,7 +188,7 @@ class Exchange:
         elif kind == "http.response.early_hint":
             self._hint(message)
         elif kind == "http.response.pathsend":
-            self._pathsend(message)
+            await self._pathsend(message)
         else:
             raise RuntimeError(f"ASGI: {kind!r} is not a message of an HTTP response")
 
@@ -214,7 +199,7 @@ class Exchange:
         self._message = [wire.ANSWER_OPEN, self.stream, self._status, self._headers, body]
         self._turn = link.turn
         link.emit(self._message)
-        if self._waiters:
+        if self._waiting is not None:
             self._wake()
 
     def _start(self, message: Any) -> None:
@@ -263,7 +248,7 @@ class Exchange:
         if more:
             # ASGI wants the data with the client's kernel when send() returns: an application may compute for a while
             # before it waits the next time. The loop writes when it turns.
-            await _turn()
+            await turn()
         await self._room(more)
 
     def _pump(self) -> None:
@@ -290,7 +275,7 @@ class Exchange:
             links = check_asgi([(b"link", link) for link in message["links"]], self._runner.known)
             self._runner.link.emit((wire.HINT, self.stream, links))
 
-    def _pathsend(self, message: Any) -> None:
+    async def _pathsend(self, message: Any) -> None:
         if self._phase >= _CLOSING:
             return
         if self._phase != _STARTED:
@@ -301,8 +286,11 @@ class Exchange:
         if not os.path.isabs(path):  # the server opens it, and need not be in the worker's folder
             raise ValueError(f"ASGI: expected path as an absolute path, got {path!r}; pass os.path.abspath(path)")
         self._phase = _ENDED
-        self._runner.link.emit((wire.FILE, self.stream, self._status, self._headers, os.fsencode(path)))
+        self._runner.link.emit((wire.FILE, self.stream, self._status, self._headers, os.fsencode(path), 0, -1))
         self._wake()
+        credited = self._credited
+        while self._credited == credited and not self._gone:
+            await self._wait()  # until the server has opened it: the application may go on to remove it
 
     # What the loop calls.
 
@@ -318,42 +306,6 @@ class Exchange:
             if not message[3]:
                 self._more = wire.BODY_WHOLE
         else:
-            self._gone = True
-            if kind == wire.CANCEL and self.task is not None:
-                self.task.cancel()
+            self._leave(kind == wire.CANCEL)
+            return
         self._wake()
-
-    # Several tasks may wait in receive() and send() at once, each on a future of its own, so that cancelling one of
-    # them takes nothing from the others.
-
-    def _wait(self) -> Awaitable[None]:
-        future = self._runner.link.future()
-        # Without those that were cancelled: an application may poll receive() with a timeout for hours.
-        self._waiters = [waiter for waiter in self._waiters or () if not waiter.done()]
-        self._waiters.append(future)
-        return future  # type: ignore[no-any-return]
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, None
-        for future in waiters or ():
-            if not future.done():
-                future.set_result(None)
-
-
-@coroutine
-def _turn() -> Generator[None, None, None]:
-    """Let the loop turn once. What asyncio.sleep(0) does, without importing asyncio."""
-    yield
-
-
-def _comes_of_going(error: BaseException) -> bool:
-    """Whether an error that left the application only says that the client has gone: our own, the cancellation, or what
-    a framework made of them (Starlette raises a ClientDisconnect of its own, anyio an ExceptionGroup)."""
-    if isinstance(error, OSError) or type(error).__name__ == "CancelledError":
-        return True
-    parts = getattr(error, "exceptions", None)
-    if isinstance(parts, tuple) and parts:
-        return all(_comes_of_going(part) for part in parts)
-    cause = error.__cause__ or error.__context__
-    # Not of built-in errors: a TypeError while an OSError is handled is the application's mistake.
-    return cause is not None and type(error).__module__ != "builtins" and _comes_of_going(cause)

@@ -23,6 +23,8 @@ HOP_BY_HOP: Final = frozenset(
 _REMEMBERED: Final = 2048
 _WORTH: Final = 512  # bytes of a value that is worth remembering
 
+_PERSONAL: Final = frozenset((b"authorization", b"cookie", b"sec-websocket-key"))  # as good as never repeated
+
 # The server takes a worker that sends more for broken (maxFields in wire/answer.go), and packets have a limit as well.
 _MOST: Final = 1000
 _LARGEST: Final = 128 * 1024  # bytes of all names and values
@@ -47,6 +49,33 @@ class Known:
             return self.fields.issuperset(fields) and len(fields) <= _MOST
         except TypeError:  # pairs that are lists cannot be in a set
             return False
+
+
+class Repeated:
+    """One object for each field that client after client sends. A WebSocket's scope lasts as long as the socket, and
+    its fields were the largest part of what an idle one took: with a browser's thirteen, 6.5 KB instead of 4.5."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self) -> None:
+        self._fields: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
+
+    def share(self, fields: list[tuple[bytes, bytes]]) -> None:
+        """Put into ``fields``, in place, what other lists have too."""
+        known = self._fields
+        for n, field in enumerate(fields):
+            same = known.get(field)
+            if same is not None:
+                fields[n] = same
+            elif field[0] not in _PERSONAL and len(field[1]) <= _WORTH:
+                if len(known) >= _REMEMBERED:
+                    known.clear()
+                known[field] = field
+
+
+def is_token(text: object) -> bool:
+    """RFC 9110 5.6.2, which the names of fields and of WebSocket subprotocols are."""
+    return isinstance(text, str) and _TOKEN.match(text) is not None
 
 
 def check_status(status: object) -> None:

@@ -28,6 +28,9 @@ DISCONNECT: Final = 19  # stream
 CANCEL: Final = 20  # stream
 STOP: Final = 21  # 0
 STACKS: Final = 22  # token, streams
+RECEIVE: Final = 23  # stream, data
+PART: Final = 24  # stream, data
+CLOSED: Final = 25  # stream, code, reason
 
 # To the server.
 ANSWER: Final = 32  # stream, status, headers, body
@@ -39,9 +42,13 @@ DONE: Final = 37  # stream
 ERROR: Final = 38  # stream, message
 READ: Final = 39  # stream, n
 HINT: Final = 40  # stream, headers
-FILE: Final = 41  # stream, status, headers, path
+FILE: Final = 41  # stream, status, headers, path, offset, length
 ALIVE: Final = 42  # 0
 TRACE: Final = 43  # token, text
+ACCEPT: Final = 44  # stream, subprotocol, headers
+SEND: Final = 45  # stream, data
+SEND_PART: Final = 46  # stream, data
+CLOSE: Final = 47  # stream, code, reason
 
 # Values of ``more`` in a request.
 BODY_WHOLE: Final = 0
@@ -49,6 +56,7 @@ BODY_FOLLOWS: Final = 1
 BODY_ON_READ: Final = 2
 
 WINDOW: Final = 256 * 1024  # bytes of a request's body that may be under way before READ asks for more
+MESSAGE_COST: Final = 64  # what a WebSocket message takes of a window besides its length: empty ones are not free
 MAX_PIECE: Final = 64 * 1024  # bytes of body in one message
 MAX_PACKET: Final = 64 * 1024 * 1024  # bytes of one packet to the server
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from . import begun, wire
 from ._types import ExcInfo, WSGIApplication
 from .errors import ClientDisconnected, report
+from .files import locate
 from .headers import Known, check_status, check_wsgi
 
 
@@ -111,6 +112,7 @@ class Runner:
         self.link: Link
         self.known = Known()
         self.window: int = settings["wsgi_window"]
+        self.roots: list[str] = settings.get("sendfile_roots", [])
         self.begun = begun.nowhere()
         host, port = settings["server"]
         self.base = {
@@ -232,6 +234,8 @@ class Request:
         """Send what the application returned: each piece leaves before the next is asked for. ``whole`` is the kind of
         message that carries a whole answer."""
         body = None
+        if type(iterable) is FileWrapper and self.send_file(iterable.filelike):
+            return
         if isinstance(iterable, (list, tuple)):  # first, because asking an abstract class costs more than all the rest
             body = iterable[0] if len(iterable) == 1 else b"".join(iterable)
         elif isinstance(iterable, Sized) and len(iterable) == 1:
@@ -269,6 +273,21 @@ class Request:
         if not any(name.lower() == "content-length" for name, _ in self.headers):
             self.headers.append(("Content-Length", str(len(body))))
         return False
+
+    def send_file(self, filelike: Any) -> bool:
+        """Have the server send the file, from where it stands on. False where it has to be read here. Waits until the
+        server has opened it: the application may remove it when it is closed."""
+        runner = self.runner
+        where = None if self.answered or self.status is None else locate(filelike, runner.roots)
+        if where is None:
+            return False
+        self.answered = self.ended = True
+        credited = self.credited
+        runner.link.open(self)
+        runner.link.emit((wire.FILE, self.stream, self.status, self.headers, *where, -1))
+        while self.credited == credited and not self.gone:
+            runner.link.wait(self)
+        return True
 
     def send(self, data: bytes) -> None:
         """A piece of the answer, in pieces the server takes, waiting while the client is too far behind."""

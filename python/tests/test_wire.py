@@ -163,6 +163,7 @@ def test_limits_are_the_servers() -> None:
 
     assert value("ProtocolVersion") == wire.PROTOCOL_VERSION
     assert (value("Window"), value("MaxPiece"), value("MaxPacket")) == (wire.WINDOW, wire.MAX_PIECE, wire.MAX_PACKET)
+    assert value("MessageCost") == wire.MESSAGE_COST
     bodies = (wire.BODY_WHOLE, wire.BODY_FOLLOWS, wire.BODY_ON_READ)
     assert (value("BodyWhole"), value("BodyFollows"), value("BodyOnRead")) == bodies
 
@@ -180,6 +181,6 @@ def test_the_document_has_every_kind() -> None:
         for name, number in vars(wire).items()
         if name.isupper()
         and isinstance(number, int)
-        and not name.startswith(("_", "BODY_", "MAX_", "WINDOW", "PROTOCOL"))
+        and not name.startswith(("_", "BODY_", "MAX_", "MESSAGE_COST", "WINDOW", "PROTOCOL"))
     }
     assert document == kinds

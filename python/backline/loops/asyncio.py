@@ -15,19 +15,21 @@ from typing import Any
 
 from .. import begun, wire
 from ..asgi import Exchange, Runner
+from ..call import Call
 from ..control import BOOT, Control, coroutine_stack, thread_stack
 from ..lifespan import Lifespan
 from ..slots import SYNC_THREAD, Slots, around
+from ..websocket import WebSocket
 
 LIFESPAN_STOP = 8.0  # seconds for an application to shut down; then the server sends SIGTERM, after 10 s
 
 
 class Connection(asyncio.Protocol):
-    """The connection to the server. It implements asgi.Link."""
+    """The connection to the server. It implements call.Link."""
 
     def __init__(self, runner: Runner, loop: asyncio.AbstractEventLoop) -> None:
         self.turn = 0
-        self.exchanges: dict[int, Exchange] = {}
+        self.calls: dict[int, Call] = {}
         self.stopped = loop.create_future()
         self._runner = runner
         self._loop = loop
@@ -49,17 +51,18 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # uvloop's does not inherit from asyncio.Transport
 
     def data_received(self, data: bytes) -> None:
-        runner, exchanges, start = self._runner, self.exchanges, self._start
+        runner, calls, start = self._runner, self.calls, self._start
         for message in self._decoder.feed(data):
             if message[0] == wire.REQUEST:
-                exchange = exchanges[message[1]] = Exchange(runner, message)
-                exchange.task = start(exchange.run())
+                call = (WebSocket if "type" in message[2] else Exchange)(runner, message)
+                calls[message[1]] = call
+                call.task = start(call.run())
             elif message[0] == wire.STOP:
                 self.stop()
             else:
-                exchange_or_none = exchanges.get(message[1])
-                if exchange_or_none is not None:
-                    exchange_or_none.take(message)
+                known = calls.get(message[1])
+                if known is not None:
+                    known.take(message)
         if not self._scheduled:
             # A sign of life is due even when nothing is answered yet: it tells that the loop turns.
             self._scheduled = True
@@ -72,7 +75,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         self._transport.close()
 
-    # asgi.Link
+    # call.Link
 
     def emit(self, message: wire.Outgoing) -> None:
         self._out.append(message)
@@ -81,7 +84,7 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
 
     def forget(self, stream: int) -> None:
-        self.exchanges.pop(stream, None)
+        self.calls.pop(stream, None)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -98,13 +101,13 @@ class Connection(asyncio.Protocol):
 
     def give_up(self) -> None:
         """Cancel what still runs: it has had its time."""
-        for exchange in list(self.exchanges.values()):
-            exchange.take((wire.CANCEL, exchange.stream))
+        for call in list(self.calls.values()):
+            call.take((wire.CANCEL, call.stream))
 
     def stack(self, stream: int) -> str | None:
         """Where the task behind a stream waits, and for whom it may. Called from the control thread."""
-        exchange = self.exchanges.get(stream)
-        task = self.lifespan if stream == BOOT else exchange.task if exchange is not None else None
+        call = self.calls.get(stream)
+        task = self.lifespan if stream == BOOT else call.task if call is not None else None
         if task is None:
             return None
         coroutine: Any = task.get_coro()

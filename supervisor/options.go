@@ -39,6 +39,10 @@ type Options struct {
 	StopTimeout time.Duration
 	// KillTimeout is the time between that SIGTERM and SIGKILL. 0 means 2 s.
 	KillTimeout time.Duration
+	// SocketDrain is how long WebSockets may stay on a worker that has a successor; in the last quarter of it they are
+	// closed, evenly. 0 means 300 s, a negative value that they are closed at once: all their clients then connect
+	// again in the same second.
+	SocketDrain time.Duration
 
 	// MaxMemory is the resident memory, in bytes, above which a worker is replaced. Its children are not counted. 0
 	// means no limit.
@@ -47,6 +51,9 @@ type Options struct {
 	MemoryInterval time.Duration
 	// Backoff slows restarts down when a worker keeps dying.
 	Backoff Backoff
+	// AwaitReload is for a developer's machine: when the application cannot be imported and no worker has ever come
+	// up, Run logs why and tries again at the next Reload, instead of returning the error.
+	AwaitReload bool
 
 	// Log gets everything the supervisor does. nil means slog.Default().
 	Log *slog.Logger
@@ -56,6 +63,8 @@ type Options struct {
 	Output func(worker, stream string, line []byte)
 	// Observer is told which workers can be sent requests. Required.
 	Observer Observer
+	// Reloaded is called on Run's goroutine when a reload is over; err is why it was abandoned. nil: nobody is told.
+	Reloaded func(err error)
 }
 
 // Observer is told which workers can be sent requests. Its methods are called from the goroutine of the worker in
@@ -74,9 +83,16 @@ type Observer interface {
 type Link interface {
 	// Drain stops new requests to the worker. It is called once, and must not wait for the ones under way.
 	Drain()
-	// Idle gives a channel that is closed when, after Drain, the last request has ended and the worker has been told
-	// to stop. The supervisor then waits for its process to end.
+	// Calm gives a channel that is closed when, after Drain, no request is left but, perhaps, WebSockets.
+	Calm() <-chan struct{}
+	// Idle gives a channel that is closed when, after Drain, neither requests nor WebSockets are left and the worker
+	// has been told to stop. The supervisor then waits for its process to end.
 	Idle() <-chan struct{}
+	// Sockets is how many WebSockets the worker holds.
+	Sockets() int
+	// CloseSockets closes up to n of them, the oldest first, so that their clients connect to another worker. It must
+	// not wait for them.
+	CloseSockets(n int)
 }
 
 // The defaults of Options.
@@ -86,6 +102,7 @@ const (
 	defaultGracefulTimeout = 30 * time.Second
 	defaultStopTimeout     = 10 * time.Second
 	defaultKillTimeout     = 2 * time.Second
+	defaultSocketDrain     = 300 * time.Second
 	defaultMemoryInterval  = 2 * time.Second
 )
 
@@ -102,6 +119,9 @@ func (o Options) withDefaults() Options {
 			log.Info(string(line), "worker", worker, "stream", stream)
 		}
 	}
+	if o.Reloaded == nil {
+		o.Reloaded = func(error) {}
+	}
 	for _, d := range []struct {
 		value *time.Duration
 		zero  time.Duration
@@ -110,6 +130,7 @@ func (o Options) withDefaults() Options {
 		{&o.GracefulTimeout, defaultGracefulTimeout},
 		{&o.StopTimeout, defaultStopTimeout},
 		{&o.KillTimeout, defaultKillTimeout},
+		{&o.SocketDrain, defaultSocketDrain},
 		{&o.MemoryInterval, defaultMemoryInterval},
 		{&o.Backoff.Min, defaultBackoffMin},
 		{&o.Backoff.Max, defaultBackoffMax},

@@ -16,6 +16,7 @@ const (
 	Reloaded                      // has old code
 	Scaled                        // the pool became smaller
 	Shutdown                      // the server stops
+	Upgraded                      // another process serves in this one's place
 )
 
 // String is the reason's name in logs and metrics.
@@ -41,6 +42,8 @@ func (r Reason) String() string {
 		return "scaled"
 	case Shutdown:
 		return "shutdown"
+	case Upgraded:
+		return "upgraded"
 	default:
 		return fmt.Sprintf("reason %d", uint8(r))
 	}

@@ -3,10 +3,11 @@ package supervisor
 // This file decides when a worker that serves gets a successor: a reload, or a wish (Worker.Retire: too many requests,
 // too much memory, a stuck thread).
 //
-// One at a time: the next successor starts only when the previous worker has drained and ended. So a pool needs memory
-// for one worker more than it was given, however often it is reloaded and however long its streams last; the price is
-// that a reload of workers with long streams takes a graceful timeout per worker. Stuck workers do not wait for their
-// turn: they have lost threads that the others must make up for.
+// One at a time: the next successor starts only when the previous worker has drained and ended, or lingers for its
+// WebSockets alone (linger.go). So a pool needs memory for one worker more than it was given, however often it is
+// reloaded and however long its streams last; the price is that a reload of workers with long streams takes a graceful
+// timeout per worker. Stuck workers do not wait for their turn: they have lost threads that the others must make up
+// for.
 
 func (s *Supervisor) reload() {
 	if s.stopping {
@@ -18,6 +19,9 @@ func (s *Supervisor) reload() {
 	}
 	s.reloading = true
 	for _, p := range s.places {
+		if p.failed != nil { // the application could not be imported at first, and may have been mended
+			s.start(p)
+		}
 		// New code may have mended what made this place wait. A boot under way is left alone although it may have read
 		// old code: killing it would let an application that is reloaded faster than it imports never come up.
 		if p.pause != nil {
@@ -47,6 +51,7 @@ func (s *Supervisor) advance() {
 	if s.reloading && !s.stale() && !s.replacing() {
 		s.reloading = false
 		s.opts.Log.Info("reload complete", "pool", s.opts.Pool, "workers", len(s.places))
+		s.opts.Reloaded(nil)
 	}
 }
 
@@ -75,7 +80,8 @@ func (s *Supervisor) oldestDue() (found *place, why Reason) {
 // settled tells that the place has a worker that serves and nothing under way.
 func (p *place) settled() bool { return p.current != nil && p.next == nil && p.pause == nil }
 
-// replacing tells whether a successor boots or a worker still drains.
+// replacing tells whether a successor boots or a worker still drains. One that lingers does not count, unless it is one
+// too many and has to hurry: that is what bounds their number.
 func (s *Supervisor) replacing() bool {
 	for _, p := range s.places {
 		if p.current != nil && p.next != nil {
@@ -83,7 +89,7 @@ func (s *Supervisor) replacing() bool {
 		}
 	}
 	for _, w := range *s.workers.Load() {
-		if w.stopAsked {
+		if w.stopAsked && !w.lingering {
 			return true
 		}
 	}
@@ -106,6 +112,7 @@ func (s *Supervisor) abandonReload(p *place, err error) {
 	s.reloading = false
 	logFailure(s.opts.Log, "reload abandoned: the new code does not come up, the old workers go on", err,
 		"pool", s.opts.Pool)
+	s.opts.Reloaded(err)
 	if p.current == nil || p.current.leaving != 0 {
 		s.restartLater(p, 0)
 	}

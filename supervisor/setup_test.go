@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -135,15 +136,19 @@ type observer struct {
 	changed chan struct{} // closed and replaced at each event
 	events  []string      // "up web.1", "drain web.1", "down web.1 crashed"
 	links   map[string]*link
-	busy    bool // workers stay busy after Drain until release is called
+	busy    bool  // workers stay busy after Drain until release is called
+	sockets int64 // that workers which come up from now on hold
 }
 
 type link struct {
 	observer *observer
 	worker   *Worker
 	reader   *bufio.Reader
+	calm     chan struct{}
 	idle     chan struct{}
+	calmOnce sync.Once
 	once     sync.Once
+	sockets  atomic.Int64
 }
 
 func newObserver() *observer {
@@ -159,8 +164,9 @@ func (o *observer) addf(format string, args ...any) {
 }
 
 func (o *observer) WorkerUp(w *Worker) Link { //nolint:ireturn // as its interface says
-	l := &link{observer: o, worker: w, reader: bufio.NewReader(w.Conn), idle: make(chan struct{})}
+	l := &link{observer: o, worker: w, reader: bufio.NewReader(w.Conn), calm: make(chan struct{}), idle: make(chan struct{})}
 	o.mu.Lock()
+	l.sockets.Store(o.sockets)
 	o.links[w.Name] = l
 	o.mu.Unlock()
 	o.addf("up %s", w.Name)
@@ -182,10 +188,26 @@ func (l *link) Drain() {
 	}
 }
 
+func (l *link) Calm() <-chan struct{} { return l.calm }
 func (l *link) Idle() <-chan struct{} { return l.idle }
+func (l *link) Sockets() int          { return int(l.sockets.Load()) }
 
-// release ends the worker's last request.
+func (l *link) CloseSockets(n int) {
+	if n = min(n, l.Sockets()); n == 0 {
+		return
+	}
+	l.observer.addf("close %d of %s", n, l.worker.Name)
+	if l.sockets.Add(int64(-n)) == 0 {
+		l.release()
+	}
+}
+
+// release ends the worker's last request, and, if it has no sockets, its work.
 func (l *link) release() {
+	l.calmOnce.Do(func() { close(l.calm) })
+	if l.Sockets() > 0 {
+		return
+	}
 	l.once.Do(func() {
 		_, _ = l.worker.Conn.Write([]byte("stop\n"))
 		close(l.idle)
@@ -214,6 +236,13 @@ func (o *observer) link(name string) *link {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.links[name]
+}
+
+// setSockets says how many sockets workers hold that come up from now on.
+func (o *observer) setSockets(n int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sockets = n
 }
 
 func (o *observer) setBusy() {

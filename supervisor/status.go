@@ -14,6 +14,7 @@ const (
 	Importing              // it said hello and imports the application
 	Up                     // it can be sent requests
 	Draining               // it finishes its requests
+	Lingering              // it keeps its WebSockets
 	Stopping               // it has been told to end
 	Ended                  // its process is gone
 )
@@ -29,6 +30,8 @@ func (s State) String() string {
 		return "up"
 	case Draining:
 		return "draining"
+	case Lingering:
+		return "lingering"
 	case Stopping:
 		return "stopping"
 	case Ended:
@@ -46,6 +49,15 @@ type WorkerStatus struct {
 	Age      time.Duration // since its process was started
 	Restarts int           // how many workers had its place before, for whatever reason
 	RSS      int64         // resident memory in bytes, 0 if unknown
+}
+
+// Count is how many processes are in each state. It costs next to nothing.
+func (s *Supervisor) Count() map[State]int {
+	count := map[State]int{}
+	for _, w := range *s.workers.Load() {
+		count[State(w.state.Load())]++
+	}
+	return count
 }
 
 // Snapshot lists the processes that have not been reaped, oldest first: those that boot and those that drain

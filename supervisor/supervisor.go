@@ -13,6 +13,7 @@ package supervisor
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type Supervisor struct {
 	inbox inbox
 
 	ready    chan struct{} // closed when the first worker is up
+	complete chan struct{} // closed when every place has had a worker that was up
 	quit     chan struct{} // closed by Quit; every worker's goroutine listens
 	quitOnce sync.Once
 	endBy    atomic.Pointer[time.Time] // nil until EndBy
@@ -39,6 +41,7 @@ type Supervisor struct {
 	generation int // raised by each Reload; a worker with a smaller one runs old code
 	reloading  bool
 	anyUp      bool
+	allUp      bool
 	stopping   bool
 	failure    error // why no worker ever came up
 }
@@ -49,7 +52,9 @@ func New(opts Options) (*Supervisor, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	s := &Supervisor{opts: opts, ready: make(chan struct{}), quit: make(chan struct{})}
+	s := &Supervisor{
+		opts: opts, ready: make(chan struct{}), complete: make(chan struct{}), quit: make(chan struct{}),
+	}
 	s.inbox.waiting = make(chan struct{}, 1)
 	s.workers.Store(new([]*Worker))
 	return s, nil
@@ -85,6 +90,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 // Ready is closed when the first worker is up.
 func (s *Supervisor) Ready() <-chan struct{} { return s.ready }
 
+// Complete is closed when every place of the pool has had a worker that was up.
+func (s *Supervisor) Complete() <-chan struct{} { return s.complete }
+
 // Reload replaces every worker by one that has imported the application anew, one by one: the new worker comes up,
 // takes over, and the old one drains. If a new worker does not come up, the others stay as they are and the log says
 // why. Workers that a running reload has already replaced are replaced again, so any number of calls during a reload
@@ -93,6 +101,11 @@ func (s *Supervisor) Reload() { s.inbox.post(s.reload) }
 
 // Scale adds delta places, or takes -delta away, newest first; their workers drain. One place always stays.
 func (s *Supervisor) Scale(delta int) { s.inbox.post(func() { s.scale(delta) }) }
+
+// HandOver stops the pool, for a server in whose place another process serves: WebSockets stay for Options.SocketDrain,
+// as they do at a reload. Run returns when the last worker has ended; a context that is cancelled meanwhile has its
+// usual meaning.
+func (s *Supervisor) HandOver() { s.inbox.post(func() { s.stop(Upgraded) }) }
 
 // EndBy bounds drains that begin from now on, on top of Options.GracefulTimeout: a server that stops has one graceful
 // timeout for everything, and its clients have had their part of it.
@@ -149,6 +162,10 @@ func (s *Supervisor) cameUp(w *Worker) {
 		close(s.ready)
 		s.retryFailed()
 	}
+	if !s.allUp && !slices.ContainsFunc(s.places, func(p *place) bool { return p.current == nil }) {
+		s.allUp = true
+		close(s.complete)
+	}
 }
 
 // retryFailed gives the places that failed before the first worker came up the patience that later failures get.
@@ -199,14 +216,20 @@ func (s *Supervisor) bootFailed(p *place, w *Worker, err error) {
 }
 
 // endIfAllFailed stops the pool when no worker of the first generation is left to hope for. Retrying would hide a
-// mistake in the application behind a server that answers 503.
+// mistake in the application behind a server that answers 503. A developer who is about to mend it is waited for.
 func (s *Supervisor) endIfAllFailed() {
 	for _, p := range s.places {
 		if p.failed == nil {
 			return
 		}
 	}
-	s.failure = s.places[0].failed
+	err := s.places[0].failed
+	if s.opts.AwaitReload && backline.AsError(err).Code == backline.CodeApp {
+		s.reloading = false
+		logFailure(s.opts.Log, "the application does not come up; waiting for it to be mended", err)
+		return
+	}
+	s.failure = err
 	s.shutdown()
 }
 
@@ -250,10 +273,20 @@ func (s *Supervisor) scale(delta int) {
 	}
 }
 
+// shutdown ends the pool soon: workers that had been told to end before lose the time for their sockets.
 func (s *Supervisor) shutdown() {
+	for _, w := range *s.workers.Load() {
+		if w.stopAsked {
+			w.hurry(0)
+		}
+	}
+	s.stop(Shutdown)
+}
+
+func (s *Supervisor) stop(reason Reason) {
 	s.stopping = true
 	for _, p := range s.places {
-		p.remove(Shutdown)
+		p.remove(reason)
 	}
 }
 

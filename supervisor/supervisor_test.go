@@ -164,6 +164,64 @@ func TestOneWorkerThatComesUpIsEnough(t *testing.T) {
 	b.logs.wait(t, 2, "worker up pid=")
 }
 
+func TestCompleteIsWhenEveryPlaceHasAWorker(t *testing.T) {
+	t.Parallel()
+	var gate string
+	b := setup(t, "rival", func(o *Options) {
+		gate = strings.TrimPrefix(o.Env[0], "CODE=") + ".gate"
+		if err := syscall.Mkfifo(gate, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+	b.logs.wait(t, 1, "INFO somebody else was first", "stream=stderr")
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	<-b.Ready()
+	select {
+	case <-b.Complete():
+		t.Error("complete although one worker of two failed")
+	default:
+	}
+	b.write(t, "fine")
+	select {
+	case <-b.Complete():
+	case <-time.After(patience):
+		t.Error("not complete although both workers are up")
+	}
+}
+
+func TestAwaitReload(t *testing.T) {
+	t.Parallel()
+	t.Run("an application that is mended", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, "raise", func(o *Options) { o.AwaitReload = true })
+		b.logs.wait(t, 1, "ERROR the application does not come up; waiting", "NameError: x", "hint=mend it")
+		b.Reload()
+		b.logs.wait(t, 2, "ERROR the application does not come up; waiting")
+		b.write(t, "mended")
+		b.Reload()
+		b.observer.wait(t, "up web.5|up web.6")
+		b.logs.wait(t, 1, "INFO reload complete")
+	})
+	t.Run("what no change of it can mend", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, "fine", func(o *Options) { o.AwaitReload, o.Command = true, []string{"python-none"} })
+		if err := b.end(t); backline.AsError(err).Code != backline.CodeWorker {
+			t.Errorf("Run: %v; expected that the interpreter is missing", err)
+		}
+	})
+	t.Run("a stop meanwhile", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, "raise", func(o *Options) { o.AwaitReload = true })
+		b.logs.wait(t, 1, "ERROR the application does not come up; waiting")
+		b.cancel()
+		if err := b.end(t); err != nil {
+			t.Errorf("Run: %v; expected nil", err)
+		}
+	})
+}
+
 func TestScale(t *testing.T) {
 	t.Parallel()
 	b := setup(t, "fine", one)

@@ -32,7 +32,8 @@ type Worker struct {
 	restarts   int // how many workers its place had before
 	started    time.Time
 
-	stops   chan Reason // at most one, from stop
+	stops   chan Reason        // at most one, from stop
+	hurries chan time.Duration // from hurry
 	quit    <-chan struct{}
 	asked   atomic.Uint32 // the Reason of the first Retire
 	doomed  atomic.Uint32 // the Reason of the first Kill
@@ -48,6 +49,7 @@ type Worker struct {
 	place     *place
 	leaving   Reason // why it waits for a successor
 	stopAsked bool
+	lingering bool // nothing but sockets keeps it, and it is in no hurry
 }
 
 // ending is how a worker ended.
@@ -63,7 +65,7 @@ func newWorker(s *Supervisor, p *place, number int) *Worker {
 	return &Worker{
 		Name: name, opts: &s.opts, supervisor: s, inbox: &s.inbox, log: s.opts.Log.With("worker", name),
 		number: number, generation: s.generation, restarts: p.starts, place: p,
-		stops: make(chan Reason, 1), quit: s.quit, limit: s.opts.MaxMemory,
+		stops: make(chan Reason, 1), hurries: make(chan time.Duration, 2), quit: s.quit, limit: s.opts.MaxMemory,
 	}
 }
 
@@ -199,13 +201,23 @@ func (w *Worker) checkLimit() {
 // and may keep a core busy meanwhile.
 const stuckTimeout = time.Second
 
-// end lets the worker finish and waits for its process: drain, stop, SIGTERM, SIGKILL. Each step is bounded.
+// end lets the worker finish and waits for its process: drain, linger, stop, SIGTERM, SIGKILL. Each step is bounded.
 func (w *Worker) end(reason Reason) {
 	w.setState(Draining)
 	w.link.Drain()
-	grace := w.opts.GracefulTimeout
-	if until := w.supervisor.endBy.Load(); until != nil {
-		grace = min(grace, time.Until(*until))
+	grace := w.grace()
+	calm, gone := w.wait(w.link.Calm(), grace)
+	if gone {
+		return
+	}
+	switch {
+	case w.link.Sockets() > 0: // requests beyond the graceful timeout go on while sockets keep the process anyway
+		if gone = w.linger(w.patience(reason)); gone {
+			return
+		}
+		grace = w.grace() // for what the application does when a socket has closed
+	case !calm:
+		grace = 0
 	}
 	drained, gone := w.wait(w.link.Idle(), grace)
 	if gone {
@@ -235,6 +247,14 @@ func (w *Worker) end(reason Reason) {
 	}
 	w.log.Warn("worker ignores SIGTERM; SIGKILL", "pid", w.PID, "waited", patience)
 	w.killAndWait()
+}
+
+// grace is how long requests may take from now on.
+func (w *Worker) grace() time.Duration {
+	if until := w.supervisor.endBy.Load(); until != nil {
+		return min(w.opts.GracefulTimeout, time.Until(*until))
+	}
+	return w.opts.GracefulTimeout
 }
 
 // wait returns when done is closed, when the process has ended (gone), or after limit. A Quit ends the process.

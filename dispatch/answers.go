@@ -147,6 +147,9 @@ func (w *WorkerConn) pass(ex *Exchange, before state, m *wire.Message) {
 		if before == stateSent {
 			ex.Client.Answer(ex, m)
 		}
+		if m.Kind == wire.KindFile {
+			w.haveFile(m.Stream)
+		}
 	case wire.KindAccept:
 		ex.Socket.Accept(ex, m)
 	case wire.KindSend, wire.KindSendPart:
@@ -164,6 +167,15 @@ func (w *WorkerConn) pass(ex *Exchange, before state, m *wire.Message) {
 	case wire.KindRead:
 		ex.Client.Wanted(ex, m.N, false)
 	}
+}
+
+// haveFile says that the client's side has opened the file which it is to send. Until then the worker keeps the
+// application from going on: it may be about to remove the file.
+func (w *WorkerConn) haveFile(stream uint32) {
+	w.dispatcher.mu.Lock()
+	defer w.dispatcher.mu.Unlock()
+	w.pending.AddCredit(stream, 1)
+	w.wake()
 }
 
 // advance moves the message's stream to its next state. It gives nil when nobody waits for the message any more, and

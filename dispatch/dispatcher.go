@@ -28,6 +28,7 @@ type Dispatcher struct {
 	opened   []*Exchange // those whose workers can now take body; their clients hear of it in unlock
 	stopping bool
 	ticking  bool
+	turns    uint64 // of the clock, so far
 }
 
 // served is how requests are to be written: known before a worker is chosen, so that it can be done outside the lock.
@@ -85,6 +86,12 @@ func (d *Dispatcher) lifetime() int {
 func (d *Dispatcher) WSGI() bool {
 	served := d.served.Load()
 	return served != nil && served.wsgi
+}
+
+// WebSockets tells whether the application may accept WebSockets: whether it is an ASGI application.
+func (d *Dispatcher) WebSockets() bool {
+	served := d.served.Load()
+	return served != nil && !served.wsgi
 }
 
 // Serving is what the worker that came up last said of itself; empty before a worker has come up.

@@ -22,7 +22,7 @@ func TestAnswers(t *testing.T) {
 		"status line":      {[]dispatchtest.Tuple{{wire.KindAnswer, 0, "404 Not There", none, []byte("")}}, []string{"answer 404 "}, false},
 		"whole, goes on":   {[]dispatchtest.Tuple{{wire.KindAnswerOpen, 0, 200, none, []byte("hi")}}, []string{"answer 200 hi"}, true},
 		"and ends":         {[]dispatchtest.Tuple{{wire.KindAnswerOpen, 0, 200, none, []byte("hi")}, {wire.KindDone, 0}}, []string{"answer 200 hi"}, false},
-		"file":             {[]dispatchtest.Tuple{{wire.KindFile, 0, 200, none, []byte("/f")}, {wire.KindDone, 0}}, []string{"file 200 /f"}, false},
+		"file":             {[]dispatchtest.Tuple{{wire.KindFile, 0, 200, none, []byte("/f"), 0, -1}, {wire.KindDone, 0}}, []string{"file 200 /f"}, false},
 		"stream":           {[]dispatchtest.Tuple{{wire.KindStart, 0, 200, none, []byte("a")}, {wire.KindData, 0, []byte("b")}, {wire.KindEnd, 0}, {wire.KindDone, 0}}, []string{"start 200 a", "data b", "end"}, false},
 		"error":            {[]dispatchtest.Tuple{{wire.KindError, 0, "why"}}, []string{"fail application"}, false},
 		"error in stream":  {[]dispatchtest.Tuple{{wire.KindStart, 0, 200, none, []byte("a")}, {wire.KindError, 0, "why"}}, []string{"start 200 a", "fail application"}, false},
@@ -280,4 +280,32 @@ func TestQueue(t *testing.T) {
 	if q.pop() != nil || q.front() != nil || q.len != 0 {
 		t.Error("not empty after all")
 	}
+}
+
+// TestFileIsAcknowledged: a worker learns that the file it named is open, also when it could not be opened, so that its
+// application goes on; one whose client has gone learns that instead.
+func TestFileIsAcknowledged(t *testing.T) {
+	b := setup(t, Options{QueueSize: 8})
+	w := b.attach("asgi", 4)
+	file := func(stream int) dispatchtest.Tuple {
+		return dispatchtest.Tuple{wire.KindFile, stream, 200, []dispatchtest.Tuple{}, []byte("/f"), 0, -1}
+	}
+	client := b.submit("GET", "/")
+	stream := int(w.Expect(wire.KindRequest).Stream)
+	w.Send(file(stream))
+	client.expect("file 200 /f")
+	if got := w.Expect(wire.KindCredit); int(got.Stream) != stream {
+		t.Errorf("credit for stream %d, expected %d", got.Stream, stream)
+	}
+	w.Send(dispatchtest.Tuple{wire.KindDone, stream})
+
+	client = b.submit("GET", "/left")
+	stream = int(w.Expect(wire.KindRequest).Stream)
+	client.ex.Disconnect()
+	w.Send(file(stream))
+	w.Expect(wire.KindDisconnect)
+	w.Send(dispatchtest.Tuple{wire.KindDone, stream})
+	w.roundTrip(b)
+	client.expectNothing()
+	w.Die()
 }

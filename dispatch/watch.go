@@ -56,6 +56,15 @@ func (d *Dispatcher) setClock(now time.Time) {
 	d.mu.Unlock()
 }
 
+// Turns is how often the clock has turned, for a watchdog: asking sets it going, so that the number grows within the
+// next second unless something is stuck.
+func (d *Dispatcher) Turns() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.watch()
+	return d.turns
+}
+
 func (d *Dispatcher) watchWhileBusy(ctx context.Context) error {
 	ticker := time.NewTicker(turn)
 	defer ticker.Stop()
@@ -91,6 +100,7 @@ type verdict struct {
 func (d *Dispatcher) look(now time.Time) {
 	d.mu.Lock()
 	d.now = now
+	d.turns++
 	verdicts := d.lookAtQueue(now, nil)
 	for _, w := range d.live {
 		w.suspect = !w.unheard.IsZero() && now.Sub(w.unheard) > suspicious

@@ -45,15 +45,21 @@ func (l *Listener) next(s *Server) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{server: s, fd: fd, client: peerAddress(peer), local: l.local}
+	c, err := s.wrap(fd, s.left)
+	c.client, c.local = peerAddress(peer), l.local
 	if a, ok := localOf(fd); l.anywhere && ok {
 		c.local = a
 	}
-	c.since = s.clock.Load()
+	return c, err
+}
+
+// wrap makes a connection of a descriptor, which it takes over. left is called when that is closed.
+func (s *Server) wrap(fd int, left func()) (*conn, error) { //nolint:unparam // the portable build's may fail
+	c := &conn{server: s, fd: fd, since: s.clock.Load()}
 	c.body.done = true
 	c.release = func() {
 		_ = unix.Close(fd)
-		s.left()
+		left()
 	}
 	return c, nil
 }

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"os"
 	"syscall"
 
 	"backline"
@@ -10,69 +9,46 @@ import (
 	"backline/wire"
 )
 
-// outgoing is what is known of the answer under way.
-type outgoing struct {
-	minor     int  // of the request's HTTP/1.x
-	head      bool // the request was HEAD
-	keepAlive bool
-	wsgi      bool // the answer is taken as fast as it is made
-	deaf      bool // the client's end of input has been dealt with
-
-	begun    bool // a status line has been written
-	chunked  bool
-	bodiless bool  // no body may follow, whatever the application sends
-	left     int64 // bytes that Content-Length still promises; -1: no promise
-
-	status int
-	sent   int64 // body bytes
-	fields []backline.Field
-	failed string // why it ended early, for the access log
-
-	held int // body bytes taken from the worker and not yet credited
-	owed int // body bytes to credit now
-}
-
 // Answer implements dispatch.Client.
 func (c *conn) Answer(ex *dispatch.Exchange, m *wire.Message) {
+	file, ok := c.server.fileFor(ex, m)
 	c.mu.Lock()
-	if c.ex != ex || c.phase != phaseAnswer {
-		c.mu.Unlock()
-		return
-	}
-	whole := m.Kind == wire.KindAnswer || m.Kind == wire.KindAnswerOpen
-	file, size := c.openFile(m)
-	if m.Kind == wire.KindFile && file == nil {
+	switch {
+	case c.ex != ex || c.phase != phaseAnswer:
+		file.Close()
+	case !ok:
 		c.page(500, dispatch.FailApp.Reason, 0)
+		c.answer.failed = dispatch.FailApp.Name
 		c.endAnswer()
-		c.proceed()
-		return
-	}
-	known := int64(-1)
-	if whole {
-		known = int64(len(m.Data))
-	} else if file != nil {
-		known = size
-	}
-	buffer := c.server.answerBuffer()
-	dst := c.appendHead((*buffer)[:0], m, known)
-	if file != nil {
-		c.write(dst)
-		c.sendFile(file, size)
-	} else {
-		dst = c.appendBody(dst, m.Data)
-		c.write(dst)
-		if whole {
-			c.write(c.appendEnd(dst[:0])) // after the rest: it cuts the connection if the body is too short
-		}
-		c.answer.held += len(m.Data)
-		c.credit(0)
-	}
-	*buffer = dst
-	c.server.recycleAnswer(buffer)
-	if whole || file != nil {
-		c.endAnswer()
+	case file != nil:
+		c.sendFile(file, m)
+	default:
+		c.startAnswer(m)
 	}
 	c.proceed()
+}
+
+// startAnswer writes the head of an answer and what came with it of the body.
+func (c *conn) startAnswer(m *wire.Message) {
+	compressed := c.server.compress(c.ex, &c.answer, m)
+	buffer := c.server.answerBuffer()
+	dst := c.appendHead((*buffer)[:0], m, knownLength(m))
+	dst = c.appendBody(dst, m.Data)
+	c.write(dst)
+	whole := m.Kind != wire.KindStart
+	if whole {
+		c.write(c.appendEnd(dst[:0])) // after the rest: it cuts the connection if the body is too short
+	}
+	c.answer.held += len(m.Data)
+	c.credit(0)
+	*buffer = dst
+	c.server.recycleAnswer(buffer)
+	if compressed != nil {
+		c.server.recycleAnswer(compressed)
+	}
+	if whole {
+		c.endAnswer()
+	}
 }
 
 // Data implements dispatch.Client.
@@ -106,7 +82,7 @@ func (c *conn) Hint(ex *dispatch.Exchange, fields []backline.Field) {
 	if c.ex == ex && c.phase == phaseAnswer && !c.answer.begun && c.answer.minor > 0 {
 		dst := h1.AppendStatusLine(nil, 103, nil)
 		for _, f := range fields {
-			if backline.ValidFieldName(f.Name) && backline.ValidFieldValue(f.Value) {
+			if hintable(f) {
 				dst = h1.AppendField(dst, f.Name, f.Value)
 			}
 		}
@@ -118,6 +94,11 @@ func (c *conn) Hint(ex *dispatch.Exchange, fields []backline.Field) {
 // Fail implements dispatch.Client. An answer that has begun is cut, so that the client sees that it is not whole.
 func (c *conn) Fail(ex *dispatch.Exchange, why *dispatch.Failure) {
 	c.mu.Lock()
+	if c.ex == ex && c.phase == phaseSocket {
+		c.ws.told = true
+		c.answer.failed = why.Name
+		c.closeSocket(why.Close, "")
+	}
 	if c.ex == ex && c.phase == phaseAnswer {
 		c.answer.failed = why.Name
 		if c.answer.begun || why.Status == 0 {
@@ -147,41 +128,33 @@ func (c *conn) flush() bool {
 	return false
 }
 
-// credit decides which of the held bytes the worker may send again. WSGI answers are taken off its hands at once, so
-// that a slow download holds no worker; an ASGI application's send() waits for the client. sent bytes have just left.
+// credit notes what the worker may send again, now that sent bytes have left.
 func (c *conn) credit(sent int) {
-	a, n := &c.answer, 0
-	switch {
-	case c.out.empty():
-		n = a.held
-	case a.wsgi:
-		if c.out.waiting() < int64(c.server.options.AnswerMemory)+c.server.options.AnswerFile {
-			n = a.held
-		}
-	default:
-		n = min(sent, a.held)
-	}
-	a.held -= n
-	if a.owed += n; c.phase != phaseAnswer {
+	a := &c.answer
+	a.credit(&c.out, sent, &c.server.options)
+	if c.phase != phaseAnswer && c.phase != phaseSocket {
 		a.owed = 0
 	}
 }
 
-// appendBody frames a piece of the body and holds the application to its Content-Length (RFC 9112 6.3, 8).
+// appendBody frames a piece of the body.
 func (c *conn) appendBody(dst, data []byte) []byte {
 	a := &c.answer
-	if a.bodiless || len(data) == 0 {
-		return dst
+	data, excess := a.take(data)
+	if excess {
+		c.server.complain(c.ex, complaintExcess)
+		a.keepAlive = false
 	}
-	if a.left >= 0 {
-		if int64(len(data)) > a.left {
-			c.complain("sent more body than its Content-Length promised; the rest is dropped")
-			data = data[:a.left]
-			a.keepAlive = false
-		}
-		a.left -= int64(len(data))
+	if a.encoder != nil {
+		scratch := c.server.answerBuffer()
+		defer c.server.recycleAnswer(scratch)
+		data = a.encode(scratch, data)
 	}
-	a.sent += int64(len(data))
+	return a.appendPiece(dst, data)
+}
+
+// appendPiece frames what goes to the client.
+func (a *outgoing) appendPiece(dst, data []byte) []byte {
 	if a.chunked {
 		return h1.AppendChunk(dst, data)
 	}
@@ -191,20 +164,21 @@ func (c *conn) appendBody(dst, data []byte) []byte {
 // appendEnd ends the body. Too short a body cannot be mended: the connection is cut.
 func (c *conn) appendEnd(dst []byte) []byte {
 	a := &c.answer
-	switch {
-	case a.bodiless:
-	case a.left > 0:
-		c.complain("sent less body than its Content-Length promised; the connection is cut")
+	if a.short() {
+		c.server.complain(c.ex, complaintShort)
 		a.failed = dispatch.FailApp.Name
 		c.abort()
-	case a.chunked:
-		return append(dst, h1.LastChunk...)
+		return dst
+	}
+	if a.encoder != nil {
+		scratch := c.server.answerBuffer()
+		defer c.server.recycleAnswer(scratch)
+		dst = a.appendPiece(dst, a.encodeEnd(scratch))
+	}
+	if a.chunked && !a.bodiless {
+		dst = append(dst, h1.LastChunk...)
 	}
 	return dst
-}
-
-func (c *conn) complain(text string) {
-	c.server.options.Log.Error("the application "+text, "path", string(c.ex.Scope.Path), "worker", c.ex.WorkerName)
 }
 
 // abort cuts the connection after what has been written.
@@ -216,41 +190,4 @@ func (c *conn) abort() {
 		// The end of the connection would say that this body is whole; a reset does not.
 		_ = syscall.SetsockoptLinger(c.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
 	}
-}
-
-// openFile opens the file that is to be the body (ASGI http.response.pathsend).
-func (c *conn) openFile(m *wire.Message) (*os.File, int64) {
-	if m.Kind != wire.KindFile {
-		return nil, 0
-	}
-	file, err := os.Open(string(m.Data))
-	if err == nil {
-		var info os.FileInfo
-		if info, err = file.Stat(); err == nil && info.Mode().IsRegular() {
-			return file, info.Size()
-		}
-		_ = file.Close()
-	}
-	c.server.options.Log.Error("the file that the application sends as its answer cannot be opened",
-		"file", string(m.Data), "error", err)
-	return nil, 0
-}
-
-// sendFile sends the file's bytes without bringing them into this process's memory all at once.
-func (c *conn) sendFile(file *os.File, size int64) {
-	a := &c.answer
-	if a.left >= 0 {
-		size = min(size, a.left)
-	}
-	if a.bodiless || size == 0 || c.broken {
-		_ = file.Close()
-		return
-	}
-	a.sent, a.left = size, a.left-size
-	if a.left > 0 {
-		c.complain("promised more in Content-Length than its file has; the connection is cut")
-		a.failed, a.keepAlive = dispatch.FailApp.Name, false
-	}
-	c.out.sendFile(file, size)
-	c.drain()
 }

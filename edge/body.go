@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"time"
+
 	"backline/dispatch"
 	"backline/h1"
 	"backline/wire"
@@ -32,6 +34,17 @@ func (b *incoming) reset(s *Server) {
 	*b = incoming{done: true}
 }
 
+// tooSlow tells whether the body has come more slowly than BodyRate over the last BodyWindow.
+func (b *incoming) tooSlow(now int64, o *Options) bool {
+	elapsed := time.Duration(now - b.since)
+	if elapsed < o.BodyWindow {
+		return false
+	}
+	slow := float64(b.arrived) < float64(o.BodyRate)*elapsed.Seconds()
+	b.since, b.arrived = now, 0
+	return slow
+}
+
 // beginBody decides by the framing (RFC 9112 6.3), which h1 has checked, and by the kind of application how the body
 // gets to it.
 func (c *conn) beginBody(req *h1.Request) operation {
@@ -40,6 +53,12 @@ func (c *conn) beginBody(req *h1.Request) operation {
 	b.done = !b.chunked && b.left == 0
 	if no := c.server.gate(&c.ex.Scope); no != nil {
 		return c.refuse(no)
+	}
+	if c.serveFile() {
+		return opNone
+	}
+	if op, is := c.handshake(req); is {
+		return op
 	}
 	if b.left > c.server.options.MaxBody {
 		c.reject(errTooLarge)
@@ -137,7 +156,12 @@ func (c *conn) collect() (operation, bool) {
 const bodyRoom = 64 << 10
 
 func (c *conn) submitCollected() operation {
-	b, ex := &c.body, c.ex
+	c.body.hand(c.ex)
+	return c.submit()
+}
+
+// hand gives a collected body to the exchange: with the request if it is short, else as the worker wants it.
+func (b *incoming) hand(ex *dispatch.Exchange) {
 	ex.Length, ex.Replayable = b.total, true
 	if b.total <= wire.MaxPiece && b.spool.file == nil {
 		ex.Body, ex.More = b.spool.memory, wire.BodyWhole
@@ -145,7 +169,6 @@ func (c *conn) submitCollected() operation {
 		ex.More = wire.BodyFollows
 		b.spooled, b.done = true, false
 	}
-	return c.submit()
 }
 
 // stream passes body on as it comes, as much as the worker can take.
@@ -192,30 +215,34 @@ func (c *conn) rejectBody(err *h1.Error) operation {
 
 // sendSpool passes on the next piece of a collected body.
 func (c *conn) sendSpool(ex *dispatch.Exchange) {
-	b := &c.body
-	buffer, at := c.server.bodyBuffer(), b.spool.at
-	n, err := b.spool.read((*buffer)[:min(b.window, cap(*buffer), wire.MaxPiece)])
+	buffer := c.server.bodyBuffer()
+	piece, at, err := c.body.fromSpool(*buffer)
 	if err != nil {
-		c.server.options.Log.Error("a collected request body cannot be read", "error", err)
+		c.server.options.Log.Error(complaintSpool, "error", err)
 		c.broken = true
 	}
-	b.window -= n
-	more := !b.spool.empty()
-	b.done = !more
+	more := !c.body.done
 	c.mu.Unlock()
-	ex.SendBody((*buffer)[:n], at, more)
+	ex.SendBody(piece, at, more)
 	c.server.recycle(buffer)
 	c.mu.Lock()
 }
 
-// Wanted implements dispatch.Client.
-func (c *conn) Wanted(ex *dispatch.Exchange, n int, rewind bool) {
-	c.mu.Lock()
-	if c.ex != ex || c.phase != phaseAnswer {
-		c.mu.Unlock()
-		return
-	}
-	b := &c.body
+const complaintSpool = "a collected request body cannot be read"
+
+// fromSpool reads the next piece of a collected body into buffer, as much as the worker can take, and says where in the
+// body it begins.
+func (b *incoming) fromSpool(buffer []byte) (piece []byte, at int64, err error) {
+	at = b.spool.at
+	n, err := b.spool.read(buffer[:min(b.window, len(buffer), wire.MaxPiece)])
+	b.window -= n
+	b.done = b.spool.empty()
+	return buffer[:n], at, err
+}
+
+// allow notes that the worker can take n more bytes, and with rewind that it is another worker, which wants the body
+// from its beginning.
+func (b *incoming) allow(n int, rewind bool, now int64) {
 	if rewind {
 		b.window = 0
 	}
@@ -224,9 +251,28 @@ func (c *conn) Wanted(ex *dispatch.Exchange, n int, rewind bool) {
 		b.done = false
 	}
 	if b.window <= 0 {
-		b.since, b.arrived = c.server.clock.Load(), 0 // until now it was not the client that was slow
+		b.since, b.arrived = now, 0 // until now it was not the client that was slow
 	}
 	b.window += n
+}
+
+// Wanted implements dispatch.Client.
+func (c *conn) Wanted(ex *dispatch.Exchange, n int, rewind bool) {
+	c.mu.Lock()
+	if c.ex != ex || c.phase != phaseAnswer && c.phase != phaseSocket {
+		c.mu.Unlock()
+		return
+	}
+	if ws := c.ws; ws != nil {
+		if rewind {
+			ws.window = 0
+		}
+		ws.window += n
+		c.proceed()
+		return
+	}
+	b := &c.body
+	b.allow(n, rewind, c.server.clock.Load())
 	if b.ask && !c.answer.begun {
 		b.ask = false
 		c.write([]byte(continueLine))

@@ -18,6 +18,9 @@ type conn struct {
 	client, local backline.Addr
 	watcher       watcher
 	slot          uint64          // the watcher's, to find the connection again
+	first         phase           // after a PROXY header
+	overTLS       bool            // the client's connection is encrypted, as that header says, though ours is not
+	counted       bool            // in its address's share
 	raw           syscall.RawConn // where the runtime's poller watches; nil on Linux
 
 	mu         sync.Mutex
@@ -38,18 +41,24 @@ type conn struct {
 	body       incoming
 	answer     outgoing
 	out        outbox
+	ws         *socket  // nil for HTTP
+	secure     *secure  // nil without TLS
+	tunnel     *session // whose stream the connection stands for; nil for one of its own
 }
 
 // phase is where a connection stands.
 type phase uint8
 
 const (
-	phaseIdle    phase = iota // nothing of the next request has come
-	phaseHead                 // some of its head has
-	phaseCollect              // its body is collected before the application is called
-	phaseAnswer               // the application has it; its body may still stream
-	phaseFlush                // the answer is complete, but not all of it has been taken
-	phaseLinger               // we have said our last word and let the client finish its own
+	phaseIdle      phase = iota // nothing of the next request has come
+	phaseHead                   // some of its head has
+	phaseCollect                // its body is collected before the application is called
+	phaseAnswer                 // the application has it; its body may still stream
+	phaseFlush                  // the answer is complete, but not all of it has been taken
+	phaseSocket                 // it has become a WebSocket
+	phaseAnnounced              // a PROXY header may come before everything else
+	phaseSecure                 // TLS: its handshake comes before everything else
+	phaseLinger                 // we have said our last word and let the client finish its own
 	phaseClosed
 )
 
@@ -64,6 +73,8 @@ const (
 	opTook
 	opDisconnect
 	opHearEnd
+	opSendMessage
+	opTellClosed
 )
 
 // proceed does what is to be done, until nothing is. It is called with mu held and gives it back.
@@ -104,6 +115,17 @@ func (c *conn) perform(op operation) {
 		c.mu.Unlock()
 		ex.Took(n)
 		c.mu.Lock()
+	case opSendMessage:
+		data, text := c.ws.message, c.ws.text
+		c.mu.Unlock()
+		ex.SendMessage(data, text)
+		c.mu.Lock()
+		c.ws.message = nil
+	case opTellClosed:
+		code, reason := c.ws.code, c.ws.reason
+		c.mu.Unlock()
+		ex.CloseSocket(code, reason)
+		c.mu.Lock()
 	case opHearEnd:
 		c.mu.Unlock()
 		gone := !c.answer.wsgi || ex.Waiting()
@@ -133,6 +155,12 @@ func (c *conn) next() operation {
 			op, again = c.collect()
 		case phaseAnswer:
 			op, again = c.exchangeBytes()
+		case phaseSocket:
+			op, again = c.exchangeFrames()
+		case phaseAnnounced:
+			again = c.readAnnouncement()
+		case phaseSecure:
+			again = c.readHello()
 		case phaseFlush:
 			again = c.flush()
 		case phaseLinger:
@@ -148,6 +176,12 @@ func (c *conn) next() operation {
 // readHead parses what has come of the next request and begins it once it is whole.
 func (c *conn) readHead() (operation, bool) {
 	if c.off < len(c.in) && c.ex != nil {
+		if may, whole := c.isPreface(); whole {
+			c.turnToHTTP2()
+			return opNone, true
+		} else if may {
+			return opNone, c.fill(c.server.headRoom)
+		}
 		n, op, err := c.parse()
 		if err != nil {
 			c.reject(err)
@@ -185,8 +219,14 @@ func (c *conn) begin(req *h1.Request, n int) operation {
 	ex.Client = c
 	scope.Method, scope.Target, scope.Path, scope.Query = req.Method, req.Target, req.Path, req.Query
 	scope.Fields, scope.Version = req.Fields, versions[req.Minor]
-	scope.Scheme, scope.RootPath = c.server.options.Scheme, c.server.options.RootPath
+	scope.Scheme, scope.RootPath = c.scheme(), c.server.options.RootPath
 	scope.Client, scope.Server = c.client, c.local
+	switch {
+	case c.secure != nil:
+		scope.Scheme, scope.TLS = "https", c.secure.about
+	case c.tunnel != nil:
+		scope.Scheme, scope.TLS = c.tunnel.scheme, c.tunnel.tls
+	}
 	c.in, c.off = nil, 0
 	if len(rest) > 0 {
 		c.in = append(make([]byte, 0, max(len(rest), headBuffer)), rest...)
@@ -272,9 +312,10 @@ func (c *conn) finish() {
 }
 
 func (c *conn) dropExchange() {
+	c.answer.release()
 	if c.ex != nil {
 		c.ex.Release()
-		c.ex = nil
+		c.ex, c.ws = nil, nil
 	}
 	c.body.reset(c.server)
 }

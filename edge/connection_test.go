@@ -186,7 +186,9 @@ func TestConnectionLimit(t *testing.T) {
 	busy := make([]*caller, 4)
 	for i := range busy {
 		busy[i] = b.dial()
-		busy[i].say("GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		go func() { // with TLS the fourth cannot say anything before somebody listens
+			_, _ = io.WriteString(busy[i], "GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		}()
 	}
 	held := []*dispatch.Exchange{<-submitted, <-submitted, <-submitted}
 	eventually(t, "the fourth waits", func() bool { return b.Connections() == 4 })

@@ -26,16 +26,28 @@ func (c *conn) checkDeadline() {
 			c.closeIfIdle() // not before a last look for the next request
 			return
 		}
+	case phaseAnnounced:
+		if waited > o.HeaderTimeout {
+			c.close()
+		}
+	case phaseSecure:
+		if waited > o.HandshakeTimeout {
+			c.close()
+		}
 	case phaseHead:
 		if waited > o.HeaderTimeout {
 			c.expire("the head did not arrive in time")
 		}
 	case phaseCollect:
-		if c.tooSlow(now) {
+		if c.body.tooSlow(now, o) {
 			c.expire("the body arrives too slowly")
 		}
 	case phaseAnswer:
 		c.checkExchange(now, waited)
+	case phaseSocket:
+		if again := c.checkSocket(now, waited); again > now {
+			c.watcher.rest(c, again)
+		}
 	case phaseFlush:
 		if waited > o.WriteTimeout {
 			c.answer.failed = "client"
@@ -53,7 +65,7 @@ func (c *conn) checkDeadline() {
 // checkExchange looks at a body that streams and at an answer that nobody takes.
 func (c *conn) checkExchange(now int64, waited time.Duration) {
 	b := &c.body
-	if !b.done && !b.spooled && b.window > 0 && c.tooSlow(now) {
+	if !b.done && !b.spooled && b.window > 0 && b.tooSlow(now, &c.server.options) {
 		if !c.answer.begun {
 			c.page(408, reasonFor(errSlowBody), 0)
 		}
@@ -68,18 +80,6 @@ func (c *conn) checkExchange(now int64, waited time.Duration) {
 
 var errSlowBody = &h1.Error{Status: 408, Reason: "the body arrives too slowly"}
 
-// tooSlow tells whether the body has come more slowly than BodyRate over the last BodyWindow.
-func (c *conn) tooSlow(now int64) bool {
-	b, o := &c.body, &c.server.options
-	elapsed := time.Duration(now - b.since)
-	if elapsed < o.BodyWindow {
-		return false
-	}
-	slow := float64(b.arrived) < float64(o.BodyRate)*elapsed.Seconds()
-	b.since, b.arrived = now, 0
-	return slow
-}
-
 // expire answers 408 (RFC 9110 15.5.9).
 func (c *conn) expire(reason string) {
 	c.reject(&h1.Error{Status: 408, Reason: reason})
@@ -89,7 +89,7 @@ func (c *conn) expire(reason string) {
 func (c *conn) idleFor(now int64) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase != phaseIdle {
+	if !c.isIdle() {
 		return 0
 	}
 	return time.Duration(now - c.since)
@@ -103,19 +103,36 @@ func (c *conn) closeIfIdle() bool {
 	c.proceed()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase != phaseIdle {
+	if !c.isIdle() {
 		return false
 	}
 	c.close()
 	return true
 }
 
-// cut ends a connection whatever it is doing. In the two phases in which somebody may be proceeding without the lock,
+// isIdle tells whether nothing is under way: between requests, or before the client has said anything at all.
+func (c *conn) isIdle() bool {
+	return c.phase == phaseIdle || c.phase == phaseAnnounced || c.phase == phaseSecure && c.secure == nil && len(c.in) == 0
+}
+
+// finishSoon ends a connection that idles and asks a WebSocket's client to leave.
+func (c *conn) finishSoon() {
+	if c.closeIfIdle() {
+		return
+	}
+	c.mu.Lock()
+	if c.phase == phaseSocket {
+		c.leave()
+	}
+	c.proceed()
+}
+
+// cut ends a connection whatever it is doing. In the phases in which somebody may be proceeding without the lock,
 // it is left to them: they still use the exchange.
 func (c *conn) cut() {
 	c.mu.Lock()
 	c.broken = true
-	if c.phase != phaseAnswer && c.phase != phaseFlush {
+	if c.phase != phaseAnswer && c.phase != phaseFlush && c.phase != phaseSocket {
 		c.close()
 	}
 	c.proceed()

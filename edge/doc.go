@@ -2,7 +2,8 @@
 // a Handler as a dispatch.Exchange, and writes the answer that comes back.
 //
 // Read server.go, conn.go (a connection as a state machine), body.go and answer.go (the two ways that bytes go), then
-// watcher.go and deadline.go (what makes a connection move).
+// watcher.go and deadline.go (what makes a connection move). TLS lies between a connection and its socket: secure.go,
+// with secure_handshake.go for how it begins.
 //
 // A connection has no goroutine of its own on Linux: an event, an answer or the clock moves it on, until it has to wait
 // again. The build tag "portable" gives Linux what other systems get, for the tests.

@@ -19,12 +19,16 @@ import (
 type Listener struct {
 	net.Listener
 	Name string // as people write it: "http://127.0.0.1:8000", "unix:/run/app.sock"
+	// Plain listeners speak HTTP without TLS though Options.TLS is set. Unix sockets are Plain unless somebody changes it.
+	Plain bool
 
 	local    backline.Addr
 	closed   atomic.Bool
+	accepted atomic.Uint64
 	anywhere bool            // it listens on every address, so each connection's own has to be asked for
 	file     *os.File        // on Linux, what is accepted from
 	raw      syscall.RawConn // of file
+	packets  net.PacketConn  // the UDP port for HTTP/3; nil without, and once it is served
 }
 
 // Close stops listening.
@@ -32,6 +36,9 @@ func (l *Listener) Close() error {
 	l.closed.Store(true)
 	if l.file != nil {
 		_ = l.file.Close()
+	}
+	if l.packets != nil {
+		_ = l.packets.Close()
 	}
 	return l.Listener.Close()
 }
@@ -85,7 +92,13 @@ func inherit(number string) (net.Listener, error) {
 		return nil, syscall.EBADF
 	}
 	defer file.Close()
-	return net.FileListener(file)
+	l, err := net.FileListener(file)
+	if tcp, ok := l.(*net.TCPListener); ok {
+		if raw, err := tcp.SyscallConn(); err == nil {
+			_ = beforeBind("tcp", "", raw) // without these options it is a little slower, and that is all
+		}
+	}
+	return l, err
 }
 
 // removeStale removes a socket file that is left from a process that has gone; one that answers stays.
@@ -128,7 +141,7 @@ func newListener(l net.Listener) *Listener {
 		local := backline.Addr{Host: a.IP.String(), Port: a.Port}
 		return &Listener{Listener: l, Name: "http://" + a.String(), local: local, anywhere: a.IP.IsUnspecified()}
 	default:
-		return &Listener{Listener: l, Name: "unix:" + a.String(), local: backline.Addr{Host: a.String()}}
+		return &Listener{Listener: l, Name: "unix:" + a.String(), local: backline.Addr{Host: a.String()}, Plain: true}
 	}
 }
 
@@ -165,9 +178,21 @@ func (l *Listener) accept(ctx context.Context, s *Server) error {
 		c, err := l.next(s)
 		switch {
 		case err == nil:
+			l.accepted.Add(1)
 			c.watcher = watchers[n%len(watchers)]
 			c.parser.Limits = s.options.Head
+			if s.options.TLS != nil && !l.Plain {
+				c.first = phaseSecure
+			}
+			c.phase = c.first
+			if s.options.Gate.Announced {
+				c.phase = phaseAnnounced
+			}
 			s.connected.Add(1)
+			if !s.enter(c) {
+				c.release()
+				continue
+			}
 			if !s.waitForRoom(ctx) {
 				c.release()
 				return nil
@@ -232,6 +257,16 @@ func (s *Server) makeRoom() {
 	for age := s.options.KeepAlive; closed < limit && age > 2*tick; age /= 2 {
 		s.each(func(c *conn) {
 			if closed < limit && c.idleFor(now) >= age/2 && c.closeIfIdle() {
+				closed++
+			}
+		})
+		s.http2.carriers.each(func(c *carrier) {
+			if closed < limit && c.closeIfIdle(now, age/2) {
+				closed++
+			}
+		})
+		s.http3.sessions.each(func(one *quicSession) {
+			if closed < limit && one.closeIfIdle(now, age/2) {
 				closed++
 			}
 		})

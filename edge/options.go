@@ -3,11 +3,15 @@ package edge
 import (
 	"crypto/tls"
 	"log/slog"
+	"runtime"
 	"time"
 
+	"backline"
 	"backline/accesslog"
+	"backline/compress"
 	"backline/dispatch"
 	"backline/h1"
+	"backline/static"
 )
 
 // Options are the edge's bounds and habits. New fills in the defaults for zero values where a comment names one.
@@ -38,14 +42,50 @@ type Options struct {
 	AnswerFile   int64
 	// TempDir holds these files, which have no name there. Default: the system's.
 	TempDir string
-	// TLS encrypts every TCP listener's connections. nil: none. NextProtos is the edge's to set.
+	// TLS encrypts the connections of every listener that is not Plain. nil: none. NextProtos is the edge's to set.
 	TLS *tls.Config
+	// Plain may answer a request that came without TLS in the application's stead: a redirect to https, or what an authority
+	// that is to give a certificate wants to see. nil, from it or in its place: the application answers.
+	Plain func(scope *backline.Scope) *Page
+	// HTTP2 offers HTTP/2 to clients with TLS. HTTP2Cleartext takes it from clients without that begin with it ("prior
+	// knowledge"), as proxies inside a network do.
+	HTTP2, HTTP2Cleartext bool
+	// HTTP3 is spoken on the UDP ports of listeners that have one (Listener.ListenPackets). HTTP3Port is the port that
+	// clients of HTTP/1.1 and HTTP/2 are told, for servers that are reached by another one than they listen on. Default:
+	// that of the listener.
+	HTTP3Port int
+	// Streams is how many requests of one HTTP/2 or HTTP/3 connection are served at a time; further ones are refused, and
+	// clients know the number. Default 100.
+	Streams int
+	// UploadWindow is how many bytes of one request's body a client of HTTP/2 or HTTP/3 may send before somebody has read
+	// them. Small, it slows uploads from far away; large, it is memory of the server. Default 256 KiB.
+	UploadWindow int
+	// ControlFrames is how many frames that belong to no request an HTTP/2 client may send in 10 s; then its connection is
+	// closed. Too few would hit clients that cancel much. Default 1000.
+	ControlFrames int
+	// HandshakeTimeout is how long a client may take from connecting to the end of the TLS handshake; then it is cut off.
+	// Default 10 s.
+	HandshakeTimeout time.Duration
+	// Handshakes is how many TLS handshakes are computed at once; others wait, those that wait for their client are not
+	// counted. Default: the number of processors.
+	Handshakes int
+	// Gate says who is believed about clients, and who is let in.
+	Gate Gate
 	// Scheme and RootPath are what applications are told. Default scheme "http".
 	Scheme, RootPath string
 	// HideServer and HideDate leave these header fields out of answers.
 	HideServer, HideDate bool
 	// Pollers is how many goroutines wait for clients' sockets (Linux). Default: half the processors, at least one.
 	Pollers int
+	// WebSockets are the bounds for connections that become WebSockets.
+	WebSockets WebSockets
+	// Files answers requests for static files, and opens those that applications name. Default: no static files, and
+	// applications may send whatever they may read.
+	Files *static.Files
+	// CopyFiles sends files by reading and writing them, for file systems on which sendfile(2) is broken.
+	CopyFiles bool
+	// Compress compresses what applications answer. nil: nothing is compressed.
+	Compress *compress.Compressor
 	// Access receives a record of every finished request. nil: nothing is recorded.
 	Access AccessLog
 	// Log receives what people should know. nil: nothing is logged.
@@ -66,6 +106,8 @@ type Handler interface {
 	Submit(ex *dispatch.Exchange)
 	// WSGI tells whether request bodies are to be collected first.
 	WSGI() bool
+	// WebSockets tells whether requests may become WebSockets.
+	WebSockets() bool
 }
 
 // version and server name are what the Server field says: no version, which would only help those who look for old
@@ -76,6 +118,8 @@ func (o *Options) setDefaults() {
 	setDefault(&o.MaxBody, 1<<30)
 	setDefault(&o.HeaderTimeout, 10*time.Second)
 	setDefault(&o.KeepAlive, 75*time.Second)
+	setDefault(&o.HandshakeTimeout, 10*time.Second)
+	setDefault(&o.Handshakes, runtime.GOMAXPROCS(0))
 	setDefault(&o.BodyRate, 1024)
 	setDefault(&o.BodyWindow, 30*time.Second)
 	setDefault(&o.WriteTimeout, time.Minute)
@@ -83,10 +127,28 @@ func (o *Options) setDefaults() {
 	setDefault(&o.BodyMemory, 1<<20)
 	setDefault(&o.AnswerMemory, 1<<20)
 	setDefault(&o.AnswerFile, 1<<30)
+	setDefault(&o.Streams, 100)
+	setDefault(&o.UploadWindow, 256<<10)
+	setDefault(&o.ControlFrames, 1000)
 	setDefault(&o.Scheme, "http")
+	o.WebSockets.setDefaults()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Files == nil {
+		o.Files = static.New(static.Options{Log: o.Log})
+	}
+}
+
+// shortIdle is how long a connection that carries many requests idles where others are closed after each answer.
+const shortIdle = time.Second
+
+// idleTime is how long a connection that carries many requests may be without one.
+func (o *Options) idleTime() time.Duration {
+	if o.KeepAlive < 0 {
+		return shortIdle
+	}
+	return o.KeepAlive
 }
 
 func setDefault[T comparable](field *T, value T) {

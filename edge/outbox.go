@@ -2,13 +2,16 @@ package edge
 
 import (
 	"errors"
+	"io"
 	"os"
 
+	"backline/static"
 	"backline/wire"
 )
 
-// outbox keeps what a client has not taken yet: in memory, then in a temporary file, or from a file that is sent as
-// it is. The order is memory, then file; while there is a file, new bytes go behind it.
+// outbox keeps what a client has not taken yet: in memory, then in a temporary file; behind both come the parts of an
+// answer from package static, which are sent from where they are. While there is a temporary file, new bytes go behind
+// it; behind the parts nothing can be added.
 type outbox struct {
 	memory []byte
 	off    int
@@ -16,10 +19,14 @@ type outbox struct {
 	read   int64 // file[read:size] waits
 	size   int64
 	ring   int64 // how long the file becomes before it begins again at its front
-	fixed  bool  // the file is somebody else's: nothing can be added
+	answer *static.Answer
+	left   int64 // bytes of its parts that wait
+	copies bool  // sendfile(2) does not work for them
 	buffer *[]byte
 	piece  []byte // what peek gave: unsent part of buffer
 }
+
+var errShorter = errors.New("the file has become shorter since the answer began")
 
 var errOutboxFull = errors.New("more waits for the client than answer_memory and answer_file allow")
 
@@ -27,12 +34,12 @@ func (o *outbox) empty() bool { return o.waiting() == 0 }
 
 // waiting is the number of bytes that have not left.
 func (o *outbox) waiting() int64 {
-	return int64(len(o.memory)-o.off) + o.size - o.read
+	return int64(len(o.memory)-o.off) + o.size - o.read + o.left
 }
 
 // add appends p.
 func (o *outbox) add(p []byte, s *Server) error {
-	if o.file == nil && len(o.memory)-o.off+len(p) <= s.options.AnswerMemory {
+	if o.file == nil && o.answer == nil && len(o.memory)-o.off+len(p) <= s.options.AnswerMemory {
 		if o.off > 0 && len(o.memory)+len(p) > cap(o.memory) {
 			o.memory = o.memory[:copy(o.memory, o.memory[o.off:])]
 			o.off = 0
@@ -40,7 +47,7 @@ func (o *outbox) add(p []byte, s *Server) error {
 		o.memory = append(o.memory, p...)
 		return nil
 	}
-	if o.fixed || o.size-o.read+int64(len(p)) > ringSize(s) {
+	if o.answer != nil || o.size-o.read+int64(len(p)) > ringSize(s) {
 		return errOutboxFull
 	}
 	if o.file == nil {
@@ -68,9 +75,16 @@ func (o *outbox) store(p []byte) error {
 	return nil
 }
 
-// sendFile makes size bytes of file the rest of what is sent.
-func (o *outbox) sendFile(file *os.File, size int64) {
-	o.file, o.read, o.size, o.ring, o.fixed = file, 0, size, size, true
+// send makes the first n bytes of the answer's parts the rest of what is sent. It takes the answer over.
+func (o *outbox) send(answer *static.Answer, n int64) { o.answer, o.left = answer, n }
+
+// filePart gives the part of a file that is next, if that is next, and how much of it is sent.
+func (o *outbox) filePart() (part *static.Part, length int) {
+	if o.left == 0 || o.off < len(o.memory) || o.read < o.size || len(o.piece) > 0 || o.answer.Parts[0].File == nil {
+		return nil, 0
+	}
+	part = &o.answer.Parts[0]
+	return part, int(min(part.Length, o.left))
 }
 
 // ringSize leaves room above the limits for what a worker may send before it learns that it has to wait: a mebibyte,
@@ -82,37 +96,66 @@ func ringSize(s *Server) int64 {
 
 // peek gives the next bytes to send.
 func (o *outbox) peek(s *Server) ([]byte, error) {
-	if o.off < len(o.memory) {
+	switch {
+	case o.off < len(o.memory):
 		return o.memory[o.off:], nil
-	}
-	if len(o.piece) > 0 {
+	case len(o.piece) > 0:
 		return o.piece, nil
+	case o.read < o.size:
+		at := o.read % o.ring
+		return o.fill(s, o.file, at, min(o.size-o.read, o.ring-at))
 	}
+	part := &o.answer.Parts[0]
+	if part.File == nil {
+		return part.Data[:min(part.Length, o.left)], nil
+	}
+	return o.fill(s, part.File, part.Offset, min(part.Length, o.left))
+}
+
+// fill reads up to n bytes of a file.
+func (o *outbox) fill(s *Server, file io.ReaderAt, at, n int64) ([]byte, error) {
 	if o.buffer == nil {
 		o.buffer = s.bodyBuffer()
 	}
-	at := o.read % o.ring
-	n, err := o.file.ReadAt((*o.buffer)[:min(int64(cap(*o.buffer)), o.size-o.read, o.ring-at)], at)
-	if n == 0 && err == nil {
-		err = errors.New("the file has become shorter")
-	}
-	o.piece = (*o.buffer)[:n]
-	if n > 0 {
+	read, err := file.ReadAt((*o.buffer)[:min(int64(cap(*o.buffer)), n)], at)
+	o.piece = (*o.buffer)[:read]
+	switch {
+	case read > 0:
 		err = nil
+	case err == nil || errors.Is(err, io.EOF):
+		err = errShorter
 	}
 	return o.piece, err
 }
 
-// advance forgets n bytes that peek gave.
+// advance forgets n bytes that peek gave, or that went from a file directly.
 func (o *outbox) advance(n int) {
-	if o.off < len(o.memory) {
-		o.off += n
-		if o.off == len(o.memory) {
+	switch {
+	case o.off < len(o.memory):
+		if o.off += n; o.off == len(o.memory) {
 			o.memory, o.off = nil, 0
 		}
-	} else {
-		o.piece = o.piece[n:]
+		return
+	case o.read < o.size:
 		o.read += int64(n)
+	default:
+		o.advancePart(int64(n))
+	}
+	if len(o.piece) > 0 {
+		o.piece = o.piece[n:]
+	}
+}
+
+// advancePart forgets n bytes of the first part.
+func (o *outbox) advancePart(n int64) {
+	o.left -= n
+	part := &o.answer.Parts[0]
+	if part.Length -= n; part.Length == 0 {
+		o.answer.Parts = o.answer.Parts[1:]
+	} else if part.File != nil {
+		part.Offset += n
+	} else {
+		part.Data = part.Data[n:]
 	}
 }
 
@@ -121,13 +164,11 @@ func (o *outbox) settle(s *Server) {
 	if o.buffer != nil {
 		s.recycle(o.buffer)
 	}
-	if o.file != nil {
-		_ = o.file.Close()
-	}
-	*o = outbox{}
+	o.discard()
 }
 
 func (o *outbox) discard() {
+	o.answer.Close()
 	if o.file != nil {
 		_ = o.file.Close()
 	}

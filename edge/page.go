@@ -2,27 +2,35 @@ package edge
 
 import (
 	"errors"
+	"strconv"
 
 	"backline"
 	"backline/h1"
 	"backline/wire"
 )
 
-// page answers for the server itself: a status and one sentence of plain text.
-func (c *conn) page(status int, reason string, wait int) {
-	m := wire.Message{Kind: wire.KindAnswer, Status: status, Data: []byte(reason + "\n")}
-	m.Fields = append(m.Fields, backline.Field{Name: []byte("Content-Type"), Value: []byte("text/plain; charset=utf-8")})
-	if wait > 0 {
-		m.Fields = append(m.Fields, backline.Field{Name: []byte("Retry-After"), Value: []byte{byte('0' + wait%10)}})
-	}
+// page answers for the server itself.
+func (c *conn) page(status int, reason string, wait int, more ...backline.Field) {
+	m := newPage(status, reason, wait, more)
 	dst := c.appendHead(nil, &m, int64(len(m.Data)))
 	c.write(c.appendBody(dst, m.Data))
+}
+
+// newPage is an answer of the server's own: a status and one sentence of plain text.
+func newPage(status int, reason string, wait int, more []backline.Field) wire.Message {
+	m := wire.Message{Kind: wire.KindAnswer, Status: status, Data: []byte(reason + "\n")}
+	m.Fields = append(m.Fields, backline.Field{Name: []byte("Content-Type"), Value: []byte("text/plain; charset=utf-8")})
+	m.Fields = append(m.Fields, more...)
+	if wait > 0 {
+		m.Fields = append(m.Fields, backline.Field{Name: []byte("Retry-After"), Value: strconv.AppendInt(nil, int64(wait), 10)})
+	}
+	return m
 }
 
 // refuse answers a request that is well formed and yet not served.
 func (c *conn) refuse(no *refusal) operation {
 	c.phase = phaseAnswer
-	c.page(no.status, no.reason, no.wait)
+	c.page(no.status, no.reason, no.wait, no.fields...)
 	c.answer.failed = "refused"
 	c.endAnswer()
 	return opNone

@@ -10,6 +10,8 @@ import (
 
 	"backline/dispatch"
 	"backline/h1"
+	"backline/ratelimit"
+	"backline/websocket"
 )
 
 // Server holds the clients' connections. Make one with New; Run serves listeners until its context ends.
@@ -21,12 +23,28 @@ type Server struct {
 	date        h1.DateCache
 	clock       atomic.Int64 // Unix nanoseconds, as of the last tick: what deadlines and Date need no better
 	draining    atomic.Bool
+	retiring    atomic.Bool // answers are the last of their connections
+	retireOnce  sync.Once
+	retired     chan struct{} // closed by Retire
+	released    chan struct{} // closed when nothing but WebSockets is left after that
 	connected   atomic.Int64
 	watchers    atomic.Pointer[[]watcher] // set by Run, used by Cut too
 	emptied     chan struct{}             // gets a value when the last connection ends while draining
 	roomy       chan struct{}             // gets a value when a connection ends: the listeners may have waited for it
 
+	started time.Time
+	crowd   *ratelimit.Connections // nil without a limit for each address
+	notices notices
+
+	http2   *http2
+	http3   *http3
+	tunnels atomic.Uint32   // how many there were
+	streams roster[*stream] // the requests of HTTP/2 and HTTP/3
+	ended   chan struct{}   // closed when nobody is waited for any more
+
 	exchanges     dispatch.Exchanges
+	codecs        *websocket.Codecs
+	handshakes    handshakes
 	bodyBuffers   sync.Pool
 	answerBuffers sync.Pool
 }
@@ -37,11 +55,19 @@ const tick = 250 * time.Millisecond
 // New makes a server that gives its requests to handler.
 func New(options Options, handler Handler) *Server {
 	options.setDefaults()
-	s := &Server{options: options, handler: handler, emptied: make(chan struct{}, 1), roomy: make(chan struct{}, 1)}
+	s := &Server{options: options, handler: handler, emptied: make(chan struct{}, 1), roomy: make(chan struct{}, 1),
+		retired: make(chan struct{}), released: make(chan struct{}), ended: make(chan struct{})}
 	s.headRoom = orDefault(options.Head.RequestLine, h1.DefaultRequestLine) +
 		orDefault(options.Head.HeaderBlock, h1.DefaultHeaderBlock) + 64
 	s.needsAnswer = options.Access != nil && options.Access.NeedsAnswer()
-	s.clock.Store(time.Now().UnixNano())
+	s.codecs = websocket.NewCodecs(options.WebSockets.Settings)
+	s.handshakes.prepare(&s.options)
+	if most := options.Gate.PerAddress; most > 0 {
+		s.crowd = ratelimit.NewConnections(most)
+	}
+	s.started = time.Now()
+	s.clock.Store(s.started.UnixNano())
+	s.http2, s.http3 = newHTTP2(s), newHTTP3(s)
 	return s
 }
 
@@ -65,21 +91,47 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...*Lis
 		group.Go(func() { w.run(inner) })
 	}
 	group.Go(func() { s.keepTime(inner) })
+	group.Go(s.http2.run)
+	for _, l := range listeners {
+		if l.packets == nil {
+			continue
+		}
+		if err := s.http3.open(l); err != nil {
+			return err
+		}
+	}
+	entering, shut := context.WithCancel(inner)
+	defer shut()
+	var accepting sync.WaitGroup
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
-		group.Go(func() { failed <- l.accept(inner, s) })
+		accepting.Go(func() { failed <- l.accept(entering, s) })
 	}
 	var err error
+	retired := false
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+	case <-s.retired:
+		retired = true
 	}
 	for _, l := range listeners {
 		err = errors.Join(err, l.Close())
 	}
+	if retired {
+		// What the loops have accepted must be among the connections before these are looked at. One that waits for
+		// room may wait in vain.
+		limit := time.AfterFunc(lastCall, shut)
+		accepting.Wait()
+		limit.Stop()
+		s.letGo(ctx, grace)
+	}
 	s.drain(grace)
 	stop()
+	accepting.Wait()
 	group.Wait()
+	s.handshakes.wait(s)
+	s.streams.end()
 	return err
 }
 
@@ -104,12 +156,17 @@ func (s *Server) openWatchers() error {
 func (s *Server) Cut() {
 	s.draining.Store(true)
 	s.each((*conn).cut)
+	s.http2.cut()
+	s.http3.cut()
 }
 
 // drain ends connections as their requests end.
 func (s *Server) drain(grace time.Duration) {
 	s.draining.Store(true)
-	s.each(func(c *conn) { c.closeIfIdle() })
+	s.each((*conn).finishSoon)
+	defer s.http3.leave()() // waits for its handlers, and so comes last
+	defer close(s.ended)
+	defer s.http2.drain()()
 	if s.connected.Load() == 0 {
 		return
 	}
@@ -118,10 +175,14 @@ func (s *Server) drain(grace time.Duration) {
 	select {
 	case <-s.emptied:
 	case <-deadline.C:
-		s.options.Log.Warn("some requests did not end in time; their connections are cut",
-			"connections", s.connected.Load(), "graceful_timeout", grace)
+		s.warnOfCut(int(s.connected.Load()), grace)
 		s.each((*conn).cut)
 	}
+}
+
+func (s *Server) warnOfCut(connections int, grace time.Duration) {
+	s.options.Log.Warn("some requests did not end in time; their connections are cut",
+		"connections", connections, "graceful_timeout", grace)
 }
 
 func (s *Server) each(do func(*conn)) {
@@ -131,6 +192,13 @@ func (s *Server) each(do func(*conn)) {
 	}
 	for _, w := range *all {
 		w.each(do)
+	}
+}
+
+// eachDue calls do for the connections whose deadline may have come.
+func (s *Server) eachDue(now int64, do func(*conn)) {
+	for _, w := range *s.watchers.Load() {
+		w.eachDue(now, do)
 	}
 }
 
@@ -163,7 +231,9 @@ func (s *Server) keepTime(ctx context.Context) {
 		case now := <-ticker.C:
 			s.clock.Store(now.UnixNano())
 			if n%4 == 0 {
-				s.each((*conn).checkDeadline)
+				s.eachDue(now.UnixNano(), (*conn).checkDeadline)
+				s.streams.each((*stream).checkDeadline)
+				s.http3.tend()
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +49,7 @@ type handler struct {
 
 func (h handler) Submit(ex *dispatch.Exchange) { h.answer(ex) }
 func (h handler) WSGI() bool                   { return h.wsgi }
+func (h handler) WebSockets() bool             { return !h.wsgi }
 
 // hello answers with the request's path.
 func hello(ex *dispatch.Exchange) { respond(ex, string(ex.Scope.Path)) }
@@ -86,6 +89,14 @@ func startOn(t testing.TB, address string, grace time.Duration, options Options,
 		options.Access = b.access
 	case noAccess:
 		options.Access = nil
+	}
+	if overTLS && options.TLS == nil {
+		options.TLS, l.Plain = serverTLS(), false
+	}
+	if options.HTTP3Port != 0 {
+		if err := l.ListenPackets(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b.Server = New(options, h)
 	ctx, stop := context.WithCancel(context.Background())
@@ -201,6 +212,15 @@ func (r *records) expect(t *testing.T, want ...string) {
 	})
 }
 
+// contains tells whether a record has all of these.
+func (r *records) contains(parts ...string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.all, func(record string) bool {
+		return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(record, part) })
+	})
+}
+
 // caller is a client's end of a connection.
 type caller struct {
 	net.Conn
@@ -208,7 +228,18 @@ type caller struct {
 	in *bufio.Reader
 }
 
+// dial gives a client that speaks TLS if the server does.
 func (b *bundle) dial() *caller {
+	b.t.Helper()
+	c := b.dialPlain()
+	if b.options.TLS != nil {
+		c.Conn = tls.Client(c.Conn, clientTLS())
+		c.in.Reset(c.Conn)
+	}
+	return c
+}
+
+func (b *bundle) dialPlain() *caller {
 	b.t.Helper()
 	network := "tcp"
 	if filepath.IsAbs(b.address) {

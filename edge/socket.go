@@ -3,6 +3,8 @@ package edge
 import (
 	"errors"
 	"syscall"
+
+	"backline/forwarded"
 )
 
 // headBuffer is what a request's head is read into at first; nearly all heads fit.
@@ -13,10 +15,20 @@ const headBuffer = 4 << 10
 const turnBytes = 1 << 20
 
 // receive reads what the client has sent into p, without waiting: EAGAIN when there is nothing.
-func (c *conn) receive(p []byte) (int, error) { return readSocket(c.fd, p) }
+func (c *conn) receive(p []byte) (int, error) {
+	if c.secure != nil {
+		return c.secure.receive(p)
+	}
+	return readSocket(c.fd, p)
+}
 
 // transmit sends as much of p as the socket takes at once: EAGAIN when that is nothing.
-func (c *conn) transmit(p []byte) (int, error) { return writeSocket(c.fd, p) }
+func (c *conn) transmit(p []byte) (int, error) {
+	if c.secure != nil {
+		return c.secure.transmit(p)
+	}
+	return writeSocket(c.fd, p)
+}
 
 // fill reads what the socket has into in, which may grow to limit bytes. It tells whether bytes came or the connection
 // moved on: false means that there is nothing to do before the next event.
@@ -24,7 +36,7 @@ func (c *conn) fill(limit int) bool {
 	if !c.canRead || c.eof {
 		return c.eof && c.endOfInput()
 	}
-	if c.ex == nil {
+	if c.ex == nil && c.phase != phaseSecure {
 		c.startExchange()
 		c.in, c.off = c.ex.Head[:0], 0
 		c.phase = phaseHead
@@ -36,9 +48,7 @@ func (c *conn) fill(limit int) bool {
 	n, err := c.receive(c.in[len(c.in):cap(c.in)])
 	switch {
 	case n > 0:
-		// A short read has emptied the socket; the next bytes come with a new event. Saves a call per request. The end of
-		// input has no event of its own where it came together with the last bytes; the portable watcher cannot tell.
-		c.canRead = n == cap(c.in)-len(c.in) || c.ending || c.raw != nil
+		c.canRead = c.mayHaveMore(n, cap(c.in)-len(c.in))
 		c.budget -= n
 		c.in = c.in[:len(c.in)+n]
 		c.body.arrived += n
@@ -53,6 +63,11 @@ func (c *conn) fill(limit int) bool {
 	c.eof = true
 	return c.endOfInput()
 }
+
+// mayHaveMore tells whether bytes may be left after n were read into a buffer of room. A short read has emptied the
+// socket; the next bytes come with a new event: that saves a call per request. The end of input has no event of its own
+// where it came together with the last bytes; the portable watcher cannot tell.
+func (c *conn) mayHaveMore(n, room int) bool { return n == room || c.ending || c.raw != nil }
 
 // pause tells whether it is the other connections' turn. Then this one is told again of what it leaves.
 func (c *conn) pause() bool {
@@ -76,7 +91,7 @@ func (c *conn) becomeIdle() {
 // connection moved on.
 func (c *conn) endOfInput() bool {
 	switch c.phase {
-	case phaseIdle, phaseHead, phaseLinger:
+	case phaseIdle, phaseHead, phaseLinger, phaseSecure:
 		c.close()
 		return true
 	case phaseCollect:
@@ -145,22 +160,12 @@ func (c *conn) write(p []byte) {
 // drain sends what waits. It gives the number of bytes that left.
 func (c *conn) drain() (sent int) {
 	for !c.out.empty() && !c.broken && !c.pause() {
-		piece, err := c.out.peek(c.server)
-		if err != nil {
-			c.server.options.Log.Error("a temporary file cannot be read", "error", err)
-			c.broken = true
+		n, more := c.sendNext()
+		c.budget -= n
+		sent += n
+		if !more {
 			break
 		}
-		n, err := c.transmit(piece)
-		if n > 0 {
-			c.out.advance(n)
-			c.budget -= n
-			sent += n
-		}
-		if errors.Is(err, syscall.EAGAIN) || err == nil && n < len(piece) {
-			break
-		}
-		c.broken = c.broken || err != nil
 	}
 	if c.out.empty() {
 		c.out.settle(c.server)
@@ -189,10 +194,15 @@ func (c *conn) onEvent(e event) {
 	c.budget = turnBytes
 	c.canRead = c.canRead || e.readable || e.ended
 	c.ending = c.ending || e.ended
-	if e.hangup {
+	if e.hangup || e.writable && c.secure != nil && !c.secure.resume() {
 		c.broken = true
-		if c.phase == phaseIdle || c.phase == phaseHead || c.phase == phaseLinger {
+		switch c.phase {
+		case phaseIdle, phaseHead, phaseLinger, phaseAnnounced:
 			c.close()
+		case phaseSecure:
+			if c.secure == nil { // else the handshake hears of it from the socket, behind what its client has said last
+				c.close()
+			}
 		}
 	}
 	if e.writable && !c.out.empty() {
@@ -207,11 +217,17 @@ func (c *conn) close() {
 	if c.phase == phaseClosed {
 		return
 	}
+	if c.secure != nil {
+		c.secure.end()
+	}
 	c.phase = phaseClosed
 	c.dropExchange()
 	c.out.discard()
 	c.in, c.off = nil, 0
 	c.watcher.remove(c)
+	if c.counted {
+		c.server.crowd.Leave(forwarded.Address(c.client))
+	}
 	c.release()
 }
 
@@ -223,9 +239,16 @@ func (c *conn) linger() {
 	}
 	c.phase = phaseLinger
 	c.touch()
-	_ = syscall.Shutdown(c.fd, syscall.SHUT_WR)
+	c.endOutput()
 	c.dropExchange()
 	c.in, c.off = nil, 0
+}
+
+// endOutput closes our side. TLS has a last word before that, which may have to wait; then resume comes here again.
+func (c *conn) endOutput() {
+	if c.secure == nil || c.secure.finish() {
+		_ = syscall.Shutdown(c.fd, syscall.SHUT_WR)
+	}
 }
 
 // discard reads and forgets.

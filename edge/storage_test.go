@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"backline/static"
 )
 
 func storing(memory int, file int64) *Server {
@@ -80,7 +82,7 @@ func TestOutboxSendsAFile(t *testing.T) {
 	if err := os.WriteFile(name, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Open(name)
+	file, err := static.New(static.Options{}).Send(name, 0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,7 @@ func TestOutboxSendsAFile(t *testing.T) {
 	if err := o.add([]byte("head"), s); err != nil {
 		t.Fatal(err)
 	}
-	o.sendFile(file, int64(len(data)))
+	o.send(file, int64(len(data)))
 	if o.add([]byte("x"), s) == nil {
 		// Memory is still short of its limit, but what is added would overtake the file.
 		t.Error("something was added behind a file that is sent as it is")

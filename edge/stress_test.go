@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -78,6 +79,9 @@ func (b *bundle) torment(path string) {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	tcp := conn.(*net.TCPConn)
+	if b.options.TLS != nil {
+		conn = tls.Client(conn, clientTLS())
+	}
 	request := "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"
 	switch rand.IntN(4) {
 	case 0:
@@ -109,7 +113,7 @@ func (b *bundle) torment(path string) {
 		}
 	case 4:
 		_, _ = io.WriteString(conn, request)
-		_ = tcp.CloseWrite()
+		_ = conn.(interface{ CloseWrite() error }).CloseWrite()
 	default:
 		_, _ = io.WriteString(conn, request)
 	}

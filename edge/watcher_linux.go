@@ -30,6 +30,7 @@ type epoll struct {
 
 type slot struct {
 	conn       *conn
+	due        int64 // when it has to be looked at again
 	generation uint32
 }
 
@@ -65,7 +66,7 @@ func (e *epoll) add(c *conn) error {
 		e.table = append(e.table, slot{})
 	}
 	c.slot = uint64(n)
-	e.table[n].conn = c
+	e.table[n].conn, e.table[n].due = c, 0
 	generation := e.table[n].generation
 	e.mu.Unlock()
 	return e.control(unix.EPOLL_CTL_ADD, c, generation)
@@ -84,7 +85,10 @@ func (e *epoll) control(op int, c *conn, generation uint32) error {
 	return unix.EpollCtl(e.fd, op, c.fd, &event)
 }
 
-// remove relies on close to take the descriptor out of the epoll instance: it is never duplicated.
+// detach takes the descriptor out of the epoll instance by hand: closing one of two does not.
+func (e *epoll) detach(c *conn) { _ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, c.fd, nil) }
+
+// remove relies on close to take the descriptor out of the epoll instance: only after detach is there another one.
 func (e *epoll) remove(c *conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -103,6 +107,37 @@ func (e *epoll) each(do func(*conn)) {
 		c := e.table[n].conn
 		e.mu.Unlock()
 		if c != nil {
+			do(c)
+		}
+	}
+}
+
+func (e *epoll) rest(c *conn, until int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.table[c.slot].due = until
+}
+
+func (e *epoll) hurry(c *conn) { e.rest(c, 0) }
+
+// eachDue goes through the table, where the times stand side by side: a WebSocket that idles costs 24 bytes of it each
+// second and is not touched itself. A wheel with a list for each second was the alternative. It would save the rest of
+// the table's walk, 0.1 ms a second for 100,000 connections, for two pointers more in each and a lock in their way.
+func (e *epoll) eachDue(now int64, do func(*conn)) {
+	var found [eventBatch]*conn
+	for n := 0; ; {
+		batch := found[:0]
+		e.mu.Lock()
+		for ; n < len(e.table) && len(batch) < len(found); n++ {
+			if s := &e.table[n]; s.conn != nil && s.due <= now {
+				batch = append(batch, s.conn)
+			}
+		}
+		e.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		for _, c := range batch {
 			do(c)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 
@@ -37,6 +38,14 @@ func (g *goroutines) remove(c *conn) {
 	defer g.mu.Unlock()
 	delete(g.conns, c)
 }
+
+func (g *goroutines) detach(*conn) {}
+
+func (g *goroutines) rest(*conn, int64) {}
+
+func (g *goroutines) hurry(*conn) {}
+
+func (g *goroutines) eachDue(_ int64, do func(*conn)) { g.each(do) }
 
 func (g *goroutines) again(c *conn) { go c.onEvent(event{readable: true, writable: true}) }
 
@@ -83,6 +92,25 @@ func (l *Listener) next(s *Server) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	c, err := s.wrapConn(accepted, s.left)
+	if err == nil {
+		c.client, c.local = addressOf(accepted.RemoteAddr()), addressOf(accepted.LocalAddr())
+	}
+	return c, err
+}
+
+// wrap makes a connection of a descriptor, which it takes over. left is called when that is closed.
+func (s *Server) wrap(fd int, left func()) (*conn, error) {
+	file := os.NewFile(uintptr(fd), "socket")
+	defer file.Close()
+	socket, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	return s.wrapConn(socket, left)
+}
+
+func (s *Server) wrapConn(accepted net.Conn, left func()) (*conn, error) {
 	socket, ok := accepted.(syscall.Conn)
 	if !ok {
 		return nil, fmt.Errorf("expected a connection with a socket, got a %T", accepted)
@@ -91,17 +119,16 @@ func (l *Listener) next(s *Server) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{server: s, raw: raw, client: addressOf(accepted.RemoteAddr()), local: addressOf(accepted.LocalAddr())}
+	c := &conn{server: s, raw: raw, since: s.clock.Load()}
 	if err := raw.Control(func(fd uintptr) { c.fd = int(fd) }); err != nil {
 		return nil, err
 	}
-	c.since = s.clock.Load()
 	c.body.done = true
 	c.release = func() {
 		// On a goroutine of its own: Close waits for the two that watch, and one of them is likely to be the caller.
 		go func() {
 			_ = accepted.Close()
-			s.left()
+			left()
 		}()
 	}
 	return c, nil

@@ -11,6 +11,7 @@ import (
 // Address is one place to listen on, taken apart.
 type Address struct {
 	Network string // "tcp", "unix" or "fd"
+	Scheme  string // "http" or "https" where that was said; empty: https if there are certificates, but for unix
 	Host    string // tcp: empty for all interfaces, IPv6 without brackets
 	Port    int    // tcp: 0 for a port that the system chooses
 	Path    string // unix; begins with @ for Linux's abstract names
@@ -19,6 +20,10 @@ type Address struct {
 
 // String gives the spelling that ParseAddress reads.
 func (a Address) String() string {
+	prefix := ""
+	if a.Scheme != "" {
+		prefix = a.Scheme + "://"
+	}
 	switch a.Network {
 	case "unix":
 		if strings.HasPrefix(a.Path, "//") { // after "unix:" two slashes are taken for the beginning of a URL
@@ -26,9 +31,9 @@ func (a Address) String() string {
 		}
 		return "unix:" + a.Path
 	case "fd":
-		return "fd://" + strconv.Itoa(a.FD)
+		return prefix + "fd://" + strconv.Itoa(a.FD)
 	default:
-		return net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
+		return prefix + net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
 	}
 }
 
@@ -36,23 +41,27 @@ func (a Address) String() string {
 // says so.
 const maxSocketPath = 107
 
-const addressForms = "expected HOST:PORT, :PORT, [::1]:PORT, unix:PATH or fd://N"
+const addressForms = "expected HOST:PORT, :PORT, [::1]:PORT, https://HOST:PORT, unix:PATH or fd://N"
 
 // ParseAddress reads one value of bind.
 func ParseAddress(text string) (Address, error) {
-	if path, found := strings.CutPrefix(text, "unix:"); found {
+	scheme, rest := cutScheme(text)
+	if path, found := strings.CutPrefix(rest, "unix:"); found {
+		if scheme != "" {
+			return Address{}, fmt.Errorf("%q: Unix sockets never speak https: expected %s", text, rest)
+		}
 		return parseSocketPath(strings.TrimPrefix(path, "//")) // gunicorn takes unix:// too
 	}
-	if number, found := strings.CutPrefix(text, "fd://"); found {
+	if number, found := strings.CutPrefix(rest, "fd://"); found {
 		fd, err := strconv.Atoi(number)
 		if err != nil || fd < 3 { // 0, 1 and 2 are standard input, output and error
 			return Address{}, fmt.Errorf("%q is not an inherited socket: expected fd://3 or a higher number", text)
 		}
-		return Address{Network: "fd", FD: fd}, nil
+		return Address{Network: "fd", Scheme: scheme, FD: fd}, nil
 	}
-	host, port, err := net.SplitHostPort(text)
+	host, port, err := net.SplitHostPort(rest)
 	if err != nil {
-		return Address{}, explainSplit(text)
+		return Address{}, explainSplit(rest)
 	}
 	number, err := parsePort(port)
 	if err != nil {
@@ -61,7 +70,17 @@ func ParseAddress(text string) (Address, error) {
 	if err := checkHostName(host); err != nil {
 		return Address{}, fmt.Errorf("%q: %w", text, err)
 	}
-	return Address{Network: "tcp", Host: host, Port: number}, nil
+	return Address{Network: "tcp", Scheme: scheme, Host: host, Port: number}, nil
+}
+
+// cutScheme takes http:// or https:// from the front of an address.
+func cutScheme(text string) (scheme, rest string) {
+	for _, scheme := range []string{"http", "https"} {
+		if rest, found := strings.CutPrefix(text, scheme+"://"); found {
+			return scheme, strings.TrimSuffix(rest, "/")
+		}
+	}
+	return "", text
 }
 
 func parseSocketPath(path string) (Address, error) {

@@ -18,6 +18,10 @@ func TestParseAddress(t *testing.T) {
 		"unix:site.sock":        {Network: "unix", Path: "site.sock"},
 		"unix:@abstract":        {Network: "unix", Path: "@abstract"},
 		"fd://3":                {Network: "fd", FD: 3},
+		"http://0.0.0.0:80":     {Network: "tcp", Scheme: "http", Host: "0.0.0.0", Port: 80},
+		"https://[::1]:443":     {Network: "tcp", Scheme: "https", Host: "::1", Port: 443},
+		"http://fd://4":         {Network: "fd", Scheme: "http", FD: 4},
+		"http://:80/":           {Network: "tcp", Scheme: "http", Port: 80},
 	} {
 		if got, err := ParseAddress(text); err != nil || got != want {
 			t.Errorf("ParseAddress(%q) = %+v, %v, want %+v", text, got, err, want)
@@ -34,7 +38,11 @@ func TestParseAddressSaysWhatIsWrong(t *testing.T) {
 		"::1":                 `"::1" is an IPv6 address without brackets or port: expected [ADDRESS]:PORT`,
 		"[::1]":               "expected",
 		"/run/site.sock":      `"/run/site.sock" is a path: expected unix:/run/site.sock`,
-		"http://0.0.0.0:80":   "is a URL",
+		"ftp://0.0.0.0:80":    "is a URL",
+		"http://localhost":    `"localhost" has no port: expected localhost:8000`,
+		"https://a:443/path":  `port "443/path" is not a number`,
+		"http://unix:/a":      "Unix sockets never speak https: expected unix:/a",
+		"https://fd://2":      "is not an inherited socket",
 		"localhost:http":      `port "http" is not a number from 0 to 65535`,
 		"localhost:65536":     `port "65536" is not a number from 0 to 65535`,
 		"localhost:-1":        `port "-1" is not a number`,

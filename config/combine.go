@@ -13,6 +13,8 @@ import (
 // wins; two of equal strength are an error, because one of them would be ignored in silence.
 func (run *loading) combine() {
 	run.combineAddress()
+	run.combineTLS()
+	run.combineHTTP()
 	run.combineAccessLog()
 	run.combineWorkers()
 	run.checkFolder()
@@ -39,7 +41,7 @@ func (run *loading) stronger(a, b string) string {
 	return a
 }
 
-// combineAddress folds host, port and uds into bind.
+// combineAddress folds host, port, uds and insecure_bind into bind.
 func (run *loading) combineAddress() {
 	c, tcp := &run.result.Config, run.stronger("host", "port")
 	winner := run.stronger(run.stronger("bind", tcp), "uds")
@@ -53,13 +55,25 @@ func (run *loading) combineAddress() {
 	switch {
 	case winner == "uds":
 		c.Bind = []string{Address{Network: "unix", Path: c.UDS}.String()}
+	case winner == tcp && run.source("host") > SourceDefault && run.acmeDecides():
+		c.Bind = acmeAddresses(c.Host)
 	case winner == tcp && run.source(tcp) > SourceDefault:
 		c.Bind = []string{net.JoinHostPort(run.hostOrLocal(), strconv.Itoa(run.portOrPlatform()))}
+	case run.acmeDecides():
+		c.Bind = acmeAddresses("")
+		run.result.Origins["bind"] = noted(run.result.Origins["bind"], "with acme")
 	}
 	if winner != "bind" && run.source(winner) > SourceDefault {
 		run.result.Origins["bind"] = run.result.Origins[winner]
 	}
+	c.Bind = append(c.Bind, c.InsecureBind...)
 	run.checkAddresses()
+}
+
+// acmeDecides tells whether certificates are obtained and nobody has said at which port: then it is those that the
+// authority comes to.
+func (run *loading) acmeDecides() bool {
+	return len(run.result.Config.ACME) > 0 && run.source("port") == SourceDefault && run.source("bind") == SourceDefault
 }
 
 func (run *loading) hostOrLocal() string {
@@ -85,11 +99,18 @@ func (run *loading) checkAddresses() {
 	if len(c.Bind) == 0 {
 		run.fail("bind is empty, there is nowhere to listen", "write for example --bind 127.0.0.1:8000")
 	}
-	for i, text := range c.Bind {
+	places := make([]string, 0, len(c.Bind))
+	for _, text := range c.Bind {
+		_, place := cutScheme(text)
 		// Port 0 may be repeated: each is another free port.
-		if slices.Contains(c.Bind[:i], text) && !strings.HasSuffix(text, ":0") {
-			run.fail(fmt.Sprintf("bind has %s twice, and the second would find it in use", text), "leave one of them out")
+		if slices.Contains(places, place) && !strings.HasSuffix(place, ":0") {
+			run.fail(fmt.Sprintf("bind has %s twice, and the second would find it in use", place), "leave one of them out")
 		}
+		places = append(places, place)
+	}
+	if slices.Contains(places, c.AdminBind) && !strings.HasSuffix(c.AdminBind, ":0") {
+		run.fail(fmt.Sprintf("bind and admin_bind both are %s", c.AdminBind),
+			"give admin_bind an address of its own, such as 127.0.0.1:9000")
 	}
 }
 

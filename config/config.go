@@ -17,12 +17,38 @@ type Config struct {
 	Env        []string // KEY=VALUE for the workers; a later one wins
 	RootPath   string   // "" or "/prefix", never with a final slash
 
-	Bind       []string    // every address to listen on; Host, Port, UDS and PORT are already folded in
+	Bind       []string    // every address to listen on; Host, Port, UDS, PORT and InsecureBind are already folded in
 	Host       string      // as written; use Bind
 	Port       int         // as written; use Bind
 	UDS        string      // as written; use Bind
 	SocketMode fs.FileMode // permission bits of Unix sockets
 	Backlog    int
+	AdminBind  string // empty: none
+
+	CertFile []string // each with the key of the same place in KeyFile
+	KeyFile  []string // as many as CertFile, or none: then each certificate's file holds its key
+	TLSMin   string   // 1.2 or 1.3
+	DevTLS   bool
+
+	TLSHandshakeTimeout time.Duration
+	TLSHandshakes       int // 0: the number of processors
+
+	CACerts       string // never empty where CertReqs asks for certificates
+	CertReqs      string // none, optional or required
+	ACME          []string
+	ACMEEmail     string // empty: none is told
+	ACMEAuthority string
+	ACMERoots     string // empty: the system's
+	ACMECheck     time.Duration
+	InsecureBind  []string // as written; use Bind
+	HTTPRedirect  string   // on or off: auto is already worked out
+	StateDir      string   // empty where nothing says where: no such setting, no $XDG_STATE_HOME, no $HOME
+
+	ForwardedAllowIPs []string
+	ForwardedHeaders  []string // forwarded.ParseHeaders judges them
+	AllowedHosts      []string // edge.ParseHosts judges them; empty: every host
+	ProxyProtocol     bool
+	ProxyAllowFrom    []string
 
 	Workers           int    // never 0: the default is already worked out
 	WorkerClass       string // auto, threads or asyncio
@@ -57,6 +83,22 @@ type Config struct {
 	BodyMinRate        int64 // bytes per second; 0: off
 	BodyRateWindow     time.Duration
 
+	LimitConnectionsPerAddress int    // 0: no limit
+	LimitRate                  string // "" for no limit, or what ratelimit.ParseRate has yet to judge
+	LimitBurst                 int    // 0: as many as LimitRate names
+	LimitAddresses             int
+	LimitExempt                []string // forwarded.ParsePeers judges these lists of addresses
+
+	HTTP2                 bool // over TLS
+	HTTP2Cleartext        bool
+	HTTP3                 bool
+	HTTP3Port             int // 0: the one that is listened on
+	HTTP2MaxStreams       int
+	HTTP2Window           int64
+	HTTP2MaxControlFrames int
+
+	WebSocketApp               string // "module:attribute"; empty: App answers WebSockets too
+	WebSocketWorkers           int
 	WebSocketMaxMessage        int64
 	WebSocketWindow            int64
 	WebSocketCompression       bool
@@ -71,6 +113,22 @@ type Config struct {
 	AnswerMemory int64
 	AnswerFile   int64 // 0: no file, the worker waits when AnswerMemory is full
 	StreamWindow int64
+
+	Static            []string // PREFIX=FOLDER, the folder as written: relative to Chdir
+	StaticIndex       bool
+	StaticFallthrough bool
+	StaticMaxAge      time.Duration // 0: clients ask every time
+	StaticOpenFiles   int           // 0: none is remembered
+	SendfileRoot      []string      // as written: relative to Chdir
+	Accel             []string      // as Static
+	Sendfile          bool
+
+	Compress         bool
+	CompressCodings  []string // zstd, gzip or br
+	CompressTypes    []string // in lower case
+	CompressMinSize  int64    // 0: every answer that is not empty
+	CompressLevel    string   // fast, balanced or small
+	CompressEncoders int
 
 	ServerHeader bool
 	DateHeader   bool

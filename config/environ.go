@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ func readEnviron(rows []Setting, environ []string) (own, foreign layer, warnings
 		case kubernetesLink(name, value):
 		case mine && (value != "" || s.Kind == KindString):
 			own[s.Key] = given{texts: split(s, value), origin: Origin{Source: SourceEnvironment, Name: name}}
-		case theirs && value != "":
+		case theirs && value != "" && !outranked(other, foreign, name):
 			if other.fromEnv != nil {
 				value = other.fromEnv(value)
 			}
@@ -38,6 +39,12 @@ func readEnviron(rows []Setting, environ []string) (own, foreign layer, warnings
 		}
 	}
 	return own, foreign, warnings
+}
+
+// outranked tells whether a variable that stands before this one in the row has been found already.
+func outranked(s Setting, found layer, name string) bool {
+	other, taken := found[s.Key]
+	return taken && slices.Index(s.Env, other.origin.Name) < slices.Index(s.Env, name)
 }
 
 // split makes the texts of a value that is one text. An empty variable counts as unset (docker compose writes
@@ -65,20 +72,13 @@ func unknownVariable(rows []Setting, name string) string {
 	return text
 }
 
-// unusedVariable names variables that people rely on with other servers and that change nothing here. Silence would
-// be worse than a line in the log: one of them is about whom to trust.
+// unusedVariable names a variable that people rely on with another server and that changes nothing here: silence would
+// be worse than a line in the log.
 func unusedVariable(name, value string) []string {
-	if value == "" {
+	if name != "GUNICORN_CMD_ARGS" || value == "" {
 		return nil
 	}
-	switch name {
-	case "FORWARDED_ALLOW_IPS":
-		return []string{name + " is not used in this release: no forwarded header is trusted, " +
-			"applications see the address of the connection"}
-	case "GUNICORN_CMD_ARGS":
-		return []string{name + " is not used: write the flags on the command line, or each as BACKLINE_<KEY>"}
-	}
-	return nil
+	return []string{name + " is not used: write the flags on the command line, or each as BACKLINE_<KEY>"}
 }
 
 // nearestSetting finds the row that a wrong key may mean: by another server's spelling, else by likeness.

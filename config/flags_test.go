@@ -1,7 +1,9 @@
 package config_test
 
 import (
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,12 +15,24 @@ import (
 // TestEverySpellingSetsTheSame gives each flag by each of its spellings, and by variable, and compares the outcome.
 func TestEverySpellingSetsTheSame(t *testing.T) {
 	t.Parallel()
+	file, err := filepath.Abs("flags_test.go") // any file that exists
+	if err != nil {
+		t.Fatal(err)
+	}
 	values := map[string]string{
+		"certfile": file, "keyfile": file, "ca_certs": file, "cert_reqs": "2", "tls_min": "1.3", "acme": "example.com", "acme_ca_root": file,
+		"acme_email": "a@example.com", "http2_window": "128KiB", "acme_ca": "https://ca.example/dir", "http_redirect": "on", "insecure_bind": ":9",
 		"bind": ":9", "host": "::1", "port": "9", "uds": "/a", "worker_class": "gthread", "env": "A=b", "root_path": "/a",
 		"chdir": ".", "pythonpath": "src", "asgi_spec_version": "2.3", "lifespan": "on", "log_level": "debug", "log_format": "json",
 		"retry": "off", "access_logformat": "json", "socket_mode": "0600", "max_worker_memory": "64MiB", "python": "python3.13",
-		"access_logfile": "a.log", "log_file": "b.log", "pid": "p", "temp_dir": "t", "reload_dir": "src", "workers": "9",
-		"websocket_window": "8KiB", "websocket_compression_level": "6", "websocket_compression_window": "9", "answer_memory": "64KiB", "stream_window": "64KiB",
+		"access_logfile": "a.log", "log_file": "b.log", "pid": "p", "temp_dir": "t", "admin_bind": ":9", "reload_dir": "src", "workers": "9",
+		"websocket_window": "8KiB", "websocket_workers": "9", "websocket_compression_level": "6", "websocket_compression_window": "9", "answer_memory": "64KiB", "stream_window": "64KiB",
+		"static": "/s/=a", "accel": "/p/=a", "compress_codings": "gzip", "compress_types": "a/b", "compress_level": "small",
+	}
+	// Some settings are mistakes on their own.
+	company := map[string][]string{
+		"keyfile": {"--certfile", file}, "ca_certs": {"--dev-tls", "--cert-reqs", "1"}, "cert_reqs": {"--dev-tls", "--ca-certs", file},
+		"http_redirect": {"--dev-tls"}, "http3": {"--dev-tls"},
 	}
 	for _, s := range config.Settings() {
 		if s.Key == "app" || s.Key == "config" {
@@ -45,18 +59,19 @@ func TestEverySpellingSetsTheSame(t *testing.T) {
 			if s.Short != "" {
 				given = append(given, call{line: []string{"-" + s.Short, value}})
 			}
-			sameAsVariable(t, s, value, given)
+			sameAsVariable(t, s, value, company[s.Key], given)
 		})
 	}
 }
 
-func sameAsVariable(t *testing.T, s config.Setting, value string, given []call) {
+func sameAsVariable(t *testing.T, s config.Setting, value string, company []string, given []call) {
 	t.Helper()
-	want := call{environ: []string{s.Variable() + "=" + value}}.mustLoad(t).Config
-	if reflect.DeepEqual(want, call{}.mustLoad(t).Config) && s.Key != "chdir" {
+	want := call{environ: []string{s.Variable() + "=" + value}, line: company}.mustLoad(t).Config
+	if !slices.Contains([]string{"ca_certs", "cert_reqs", "chdir"}, s.Key) && reflect.DeepEqual(want, call{line: company}.mustLoad(t).Config) {
 		t.Fatalf("%s=%s changes nothing, the test shows nothing", s.Variable(), value)
 	}
 	for _, c := range given {
+		c.line = append(c.line, company...)
 		if got := c.mustLoad(t).Config; !reflect.DeepEqual(got, want) {
 			t.Errorf("%q gives\n%+v\nwant as with %s=%s\n%+v", c.line, got, s.Variable(), value, want)
 		}
@@ -89,10 +104,10 @@ func TestUnknownFlagsAreExplained(t *testing.T) {
 		"-D":                           "unknown flag -D | leave it out: Backline stays in the foreground",
 		"--daemon":                     "systemd or a container",
 		"--worker-tmp-dir=/dev":        "leave it out: workers keep no heartbeat file",
-		"--forwarded-allow-ips=*":      "trusts no forwarded header",
-		"--proxy-headers":              "trusts no forwarded header",
-		"--certfile=a":                 "no TLS",
-		"--ssl-keyfile=a":              "no TLS",
+		"--proxy-headers":              "the proxies of --forwarded-allow-ips are always believed",
+		"--forwarder-headers=a":        "--forwarded-headers",
+		"--ciphers=a":                  "the cipher suites are Go's",
+		"--ssl-keyfile-password=a":     "write the key without a passphrase",
 		"--http=h11":                   "there is one parser",
 		"--ws=none":                    "refuses them itself",
 		"--ws-max-queue=5":             "bounded by bytes",
@@ -127,9 +142,9 @@ func TestUnknownFlagsAreExplained(t *testing.T) {
 func TestForeignFlagsAreExplained(t *testing.T) {
 	t.Parallel()
 	for name := range strings.FieldsSeq(`preload daemon user group umask name env-file reuse-port print-config capture-output
-		reload-engine workers-lifetime workers-max-rss timeout-worker-healthcheck keyfile ca-certs no-proxy-headers http2 asgi-loop
+		reload-engine workers-lifetime workers-max-rss timeout-worker-healthcheck do-handshake-on-connect ssl-version ssl-client-verify ssl-crl no-proxy-headers http-protocols asgi-loop
 		asgi-lifespan backpressure blocking-threads header-map header log-config use-colors paste url-path-prefix statsd-host
-		static-path-mount dirty-workers http2-max-concurrent-streams proxy-protocol websocket-max-message-size`) {
+		static-path-mount dirty-workers http2-max-frame-size http2-keep-alive-interval http2-adaptive-window http2-max-headers-size websocket-max-message-size`) {
 		_, err := call{line: []string{"--" + name + "=1"}}.load(t)
 		if err == nil {
 			t.Errorf("--%s was taken", name)

@@ -18,7 +18,7 @@ order is:
 1. the flag, or the argument APP
 2. the variable ` + "`BACKLINE_<KEY>`" + `
 3. the file: ` + "`--config FILE`, else `backline.toml`" + ` in the folder of ` + "`--chdir`" + ` or of the command
-4. ` + "`WEB_CONCURRENCY` and `PORT`" + `
+4. ` + "`WEB_CONCURRENCY`, `PORT`, `FORWARDED_ALLOW_IPS` and `STATE_DIRECTORY`" + `
 5. the default
 
 ` + "`backline settings`" + ` shows the values in effect and where each came from. Flags take gunicorn's spelling first; uvicorn's

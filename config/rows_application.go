@@ -63,7 +63,8 @@ func addressRows() []Setting {
 			// Platforms that set PORT connect from outside the machine or container, so it means all interfaces, as in gunicorn.
 			fromEnv: func(port string) string { return "0.0.0.0:" + port },
 			Help: "Address to listen on, repeatable: HOST:PORT, :PORT (all interfaces), [::1]:PORT, unix:PATH, fd://N (an inherited socket). " +
-				"Port 0 takes a free one. An address that others can reach makes the application public: there is no TLS in this release.",
+				"Port 0 takes a free one. Where there are certificates, all but Unix sockets speak https; http:// in front of an address keeps it plain. An address " +
+				"that others can reach makes the application public.",
 			field: func(c *Config) any { return &c.Bind },
 		},
 		{

@@ -1,8 +1,10 @@
 package config
 
+import "slices"
+
 func limitRows() []Setting {
 	const group = "Limits"
-	return append(headerLimitRows(group), bodyLimitRows(group)...)
+	return slices.Concat(headerLimitRows(group), bodyLimitRows(group), addressLimitRows(group))
 }
 
 func headerLimitRows(group string) []Setting {
@@ -57,6 +59,44 @@ func bodyLimitRows(group string) []Setting {
 			Min: "1s", Max: longest, Group: group,
 			Help:  "Time over which body_min_rate is measured. A short one takes every pause of the network for a slow client.",
 			field: func(c *Config) any { return &c.BodyRateWindow },
+		},
+	}
+}
+
+// addressLimitRows are about what one client may take of what is there for all.
+func addressLimitRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "limit_connections_per_address", Flags: []string{"limit-connections-per-address"}, Kind: KindInt, Default: "5000", Unit: "connections",
+			Max: "10000000", Group: group, Zero: "no limit",
+			Help: "Connections of one address open at once; further ones are closed as they come. An IPv6 address counts by its first 64 bits. The default lets " +
+				"no one machine take more than a quarter of limit_connections, and is more than a campus behind one address has; smaller ones shut such places out. " +
+				"Proxies of forwarded_allow_ips do not count, nor limit_exempt; behind proxy_protocol, the address that it tells counts.",
+			field: func(c *Config) any { return &c.LimitConnectionsPerAddress },
+		},
+		{
+			Key: "limit_rate", Flags: []string{"limit-rate"}, Kind: KindString, Unit: "requests per time", Group: group, Zero: "no limit",
+			Help: "Requests of one address, such as 100/s, 600/m or 5000/h, then 429 with Retry-After. The address is the client's, as forwarded_headers tell it; where " +
+				"a proxy does not, nothing is counted. Everybody behind one address shares it: a page can take 50 requests, and an office has many readers.",
+			field: func(c *Config) any { return &c.LimitRate },
+		},
+		{
+			Key: "limit_burst", Flags: []string{"limit-burst"}, Kind: KindInt, Default: "0", Unit: "requests", Max: "1000000", Group: group,
+			Zero:  "as many as limit_rate names",
+			Help:  "Requests that one address may send at once after a pause; then it has limit_rate. With too few, the first page that somebody opens is refused in parts.",
+			field: func(c *Config) any { return &c.LimitBurst },
+		},
+		{
+			Key: "limit_addresses", Flags: []string{"limit-addresses"}, Kind: KindInt, Default: "65536", Unit: "addresses", Min: "512", Max: "16777216",
+			Group: group,
+			Help: "Addresses that limit_rate remembers, 16 bytes each. With more at a time, those that have sent the least are forgotten, so that a flood of addresses " +
+				"frees none of them from the limit.",
+			field: func(c *Config) any { return &c.LimitAddresses },
+		},
+		{
+			Key: "limit_exempt", Flags: []string{"limit-exempt"}, Kind: KindStrings, Unit: "address", Group: group, Zero: "nobody",
+			Help:  "Clients whose connections and requests are not limited: addresses and networks, of an office or a monitor. An address that others share exempts them too.",
+			field: func(c *Config) any { return &c.LimitExempt },
 		},
 	}
 }

@@ -1,8 +1,28 @@
 package config
 
+import "slices"
+
 func webSocketRows() []Setting {
 	const group = "WebSockets"
-	return append(webSocketMessageRows(group), webSocketTimeRows(group)...)
+	return slices.Concat(webSocketPoolRows(group), webSocketMessageRows(group), webSocketTimeRows(group))
+}
+
+func webSocketPoolRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "websocket", Flags: []string{"websocket"}, Kind: KindString, Unit: "application", Group: group, Zero: "app answers WebSockets, if it is ASGI",
+			Help: "ASGI application for WebSockets, `module:attribute`, beside an application for everything else: pages by WSGI, sockets by ASGI, " +
+				"one site. It runs in workers of its own, so neither waits for the other.",
+			field: func(c *Config) any { return &c.WebSocketApp },
+		},
+		{
+			Key: "websocket_workers", Flags: []string{"websocket-workers"}, Kind: KindInt, Default: "1", Unit: "processes", Min: "1", Max: "1024",
+			Group: group,
+			Help: "Worker processes for websocket. One holds many thousands of sockets, and sees all of them; with more, what one socket sends to others " +
+				"has to cross processes (a channel layer).",
+			field: func(c *Config) any { return &c.WebSocketWorkers },
+		},
+	}
 }
 
 func webSocketMessageRows(group string) []Setting {

@@ -49,8 +49,9 @@ type Setting struct {
 
 // Settings gives the table in the order of the documentation: a fresh slice, so that nobody can change another's.
 func Settings() []Setting {
-	return slices.Concat(applicationRows(), addressRows(), workerRows(), timeRows(), queueRows(),
-		limitRows(), webSocketRows(), bufferRows(), headerRows(), logRows(), fileRows())
+	return slices.Concat(applicationRows(), addressRows(), tlsRows(), proxyRows(), workerRows(), timeRows(),
+		queueRows(), limitRows(), http2Rows(), webSocketRows(), bufferRows(), staticRows(),
+		compressRows(), headerRows(), logRows(), adminRows(), fileRows(), stateRows())
 }
 
 // Variable is the setting's own environment variable.

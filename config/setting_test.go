@@ -91,7 +91,7 @@ func TestNamesAreUniqueAndWellFormed(t *testing.T) {
 	positional := 0
 	for _, s := range Settings() {
 		claim("key "+s.Key, s.Key)
-		if strings.Trim(s.Key, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		if strings.Trim(s.Key, "abcdefghijklmnopqrstuvwxyz_0123456789") != "" {
 			t.Errorf("%q is not a key", s.Key)
 		}
 		if s.positional() {

@@ -61,25 +61,22 @@ func explainMissing(flag *pflag.Flag) error {
 // They are not accepted in silence: somebody who asks for TLS and gets plain text has to know.
 func insteadOf(name string) (hint string, known bool) {
 	for _, family := range []struct{ prefix, hint string }{
-		{"ssl-", noTLS},
-		{"http2-", "this release speaks HTTP/1.1; a proxy in front can speak HTTP/2 to clients"},
 		{"dirty-", "leave it out: long jobs need no pool of their own here, see --timeout and --threads"},
-		{"static-path-", "let the application serve static files (WhiteNoise), or a proxy in front"},
+		{"static-path-", "use --static PREFIX=FOLDER, as in --static /static/=./staticfiles"},
 		{"statsd-", "leave it out: the access log has duration, queue wait and worker of each request"},
-		{"proxy-protocol", "leave it out: let the proxy speak HTTP without the PROXY prefix"},
 		{"worker-tmp-dir", "leave it out: workers keep no heartbeat file; --temp-dir is where large bodies wait"},
 	} {
 		if strings.HasPrefix(name, family.prefix) {
 			return family.hint, true
 		}
 	}
-	if hint, known = processFlag(name); known {
-		return hint, true
+	for _, family := range []func(string) (string, bool){processFlag, tlsFlag} {
+		if hint, known = family(name); known {
+			return hint, true
+		}
 	}
 	return serverFlag(name)
 }
-
-const noTLS = "this release has no TLS: let a proxy in front of it end TLS"
 
 // processFlag has the flags about processes and their surroundings.
 func processFlag(name string) (hint string, known bool) {
@@ -118,19 +115,48 @@ func processFlag(name string) (hint string, known bool) {
 	return hint, hint != ""
 }
 
+// tlsFlag has the flags about certificates and encryption.
+func tlsFlag(name string) (hint string, known bool) {
+	switch name {
+	case "ssl-keyfile-password":
+		hint = "write the key without a passphrase, readable by the server alone: openssl pkey -in key.pem -out plain.pem"
+	case "ssl-version", "ciphers", "ssl-ciphers", "ciphersuites":
+		hint = "leave it out: the cipher suites are Go's, all of them safe; --tls-min says which version is the oldest"
+	case "do-handshake-on-connect", "suppress-ragged-eofs":
+		hint = "leave it out: a handshake is in nobody's way"
+	case "ssl-client-verify":
+		hint = "use --cert-reqs required"
+	case "ssl-crl":
+		hint = "leave it out: take an authority out of --ca-certs, which is read again when it changes"
+	}
+	return hint, hint != ""
+}
+
 // serverFlag has the flags about connections and requests.
 func serverFlag(name string) (hint string, known bool) {
 	switch name {
-	case "certfile", "keyfile", "ca-certs", "cert-reqs", "ciphers", "do-handshake-on-connect":
-		hint = noTLS
 	case "ws", "no-ws":
 		hint = "leave it out: an ASGI application has WebSockets, and refuses them itself"
 	case "ws-max-queue":
 		hint = "leave it out: what an application has not received is bounded by bytes, not by messages"
-	case "forwarded-allow-ips", "proxy-headers", "no-proxy-headers", "proxy-allow-from", "forwarder-headers":
-		hint = "this release trusts no forwarded header; use the framework's own (ProxyFix, SECURE_PROXY_SSL_HEADER)"
-	case "http", "http-parser", "http2", "http-protocols":
+	case "proxy-headers":
+		hint = "leave it out: the proxies of --forwarded-allow-ips are always believed"
+	case "no-proxy-headers":
+		hint = "use --forwarded-allow-ips '' to believe nobody"
+	case "forwarder-headers", "secure-scheme-headers":
+		hint = "use --forwarded-headers: names of the fields that the proxy sets, x-forwarded-proto among them"
+	case "http-parser":
 		hint = "leave it out: there is one parser, for HTTP/1.0 and 1.1"
+	case "http", "http-protocols":
+		hint = "leave it out: there is one parser for HTTP/1.1, which is always spoken; see --no-http2, --http2-cleartext and --http3"
+	case "http2-initial-connection-window-size", "http2-initial-stream-window-size", "http2-adaptive-window":
+		hint = "use --http2-window for one request's body; a connection may carry eight times as much"
+	case "http2-max-headers-size", "http2-max-header-list-size":
+		hint = "use --limit-header-block, the limit for all header fields together in every version of HTTP"
+	case "http2-keep-alive-interval", "http2-keep-alive-timeout":
+		hint = "use --keep-alive, which holds for every version of HTTP"
+	case "http2-max-frame-size", "http2-max-send-buffer-size":
+		hint = "leave it out: frames and send buffers have the sizes that suit the server"
 	case "loop", "asgi-loop":
 		hint = "leave it out: uvloop is used where it is installed, else asyncio"
 	case "asgi-lifespan":
@@ -147,7 +173,7 @@ func serverFlag(name string) (hint string, known bool) {
 		hint = "let the application set the header, or a proxy in front"
 	case "log-config", "log-config-json", "logger-class", "access-log-fmt", "log-syslog":
 		hint = "use --log-level, --log-file, --log-format, --access-logfile and --access-logformat"
-	case "use-colors", "no-use-colors", "sendfile", "no-sendfile", "spew":
+	case "use-colors", "no-use-colors", "spew":
 		hint = "leave it out"
 	case "paste", "paster":
 		hint = "write a module that makes the application: paste.deploy.loadapp('config:FILE')"

@@ -153,3 +153,32 @@ func FuzzParseSize(f *testing.F) {
 		}
 	})
 }
+
+func TestMounts(t *testing.T) {
+	t.Parallel()
+	for text, good := range map[string]bool{
+		"/static/=./staticfiles": true, "/static=/srv/static": true, "/=dist": true, "/favicon.ico=./favicon.ico": true, "/a/=b=c": true,
+		"": false, "static": false, "/static/": false, "/static/=": false, "=./x": false, "static/=./x": false, "./x=/static/": false,
+		"/a?b=c": false, "/a%20b/=c": false, "//a/=c": false, "/a/../b/=c": false,
+	} {
+		if got, err := checkMount(text); (err == nil) != good || good && got != text {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+}
+
+func TestCompressionValues(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"zstd": "zstd", "GZIP": "gzip", "br": "br", "Brotli": "br", "deflate": "", "": ""} {
+		if got, err := checkCoding(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"text/*": "text/*", "*+XML": "*+xml", "application/json": "application/json", "text/html; charset=utf-8": "", "*": "", "*/*": "", "html": "", "": "",
+	} {
+		if got, err := checkMediaType(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"backline/edge"
 	"backline/python"
 	"backline/supervisor"
+	"backline/systemd"
 	"backline/wire"
 )
 
@@ -22,6 +23,7 @@ type application struct {
 	interpreter python.Interpreter
 	command     []string
 	config      *config.Config
+	alone       bool // no other process serves meanwhile
 }
 
 // startWorker is what the interpreter runs. The version is checked before the package is imported, because the
@@ -33,15 +35,24 @@ const startWorker = "import sys\n" +
 	"from backline.worker import main\n" +
 	"main()\n"
 
-func newApplication(p *process, c *config.Config) (*application, error) {
-	dir, err := filepath.Abs(filepath.Join(cmp.Or(p.dir, "."), c.Chdir))
+// applicationFolder is where workers start and where relative paths of the settings lead from.
+func (p *process) applicationFolder(c *config.Config) (string, error) {
 	if filepath.IsAbs(c.Chdir) {
-		dir = c.Chdir
+		return c.Chdir, nil
 	}
+	dir, err := filepath.Abs(filepath.Join(cmp.Or(p.dir, "."), c.Chdir))
 	if err != nil {
-		return nil, &backline.Error{Op: "find the application's folder", Code: backline.CodeUsage, Err: err}
+		return "", &backline.Error{Op: "find the application's folder", Code: backline.CodeUsage, Err: err}
 	}
-	a := &application{dir: dir, environ: workerEnviron(p.environ, c.Env), config: c}
+	return dir, nil
+}
+
+func newApplication(p *process, c *config.Config) (*application, error) {
+	dir, err := p.applicationFolder(c)
+	if err != nil {
+		return nil, err
+	}
+	a := &application{dir: dir, environ: workerEnviron(systemd.Environ(p.environ), c.Env), config: c, alone: p.predecessor == nil}
 	if a.interpreter, err = python.FindInterpreter(p.fromHere(c.Python), p.environ, dir); err != nil {
 		return nil, err
 	}
@@ -81,6 +92,9 @@ func (a *application) defaults(listeners []*edge.Listener) wire.Defaults {
 	d := wire.Defaults{Scheme: "http", RootPath: a.config.RootPath, Server: backline.Addr{Host: "127.0.0.1", Port: 80}}
 	if len(listeners) > 0 {
 		d.Server = listeners[0].Address()
+		if strings.HasPrefix(listeners[0].Name, "https:") {
+			d.Scheme = "https"
+		}
 	}
 	return d
 }
@@ -89,19 +103,21 @@ func (a *application) defaults(listeners []*edge.Listener) wire.Defaults {
 func (a *application) supervise(
 	c *config.Config, log *journal, o supervisor.Observer, d wire.Defaults,
 ) supervisor.Options {
-	grace := c.GracefulTimeout
+	grace, drain := c.GracefulTimeout, c.WebSocketDrain
 	if c.Reload {
-		grace = min(grace, reloadGrace)
+		grace, drain = min(grace, reloadGrace), min(drain, reloadGrace)
 	}
 	return supervisor.Options{
 		Pool: "web", Workers: c.Workers, Command: a.command, Dir: a.dir, Env: a.environ, Version: python.Version(),
 		Settings: a.settings(c, d), BootTimeout: orNone(c.WorkerBootTimeout), GracefulTimeout: orNone(grace),
+		SocketDrain: orNone(drain), AwaitReload: c.Reload && a.alone,
 		MaxMemory: c.MaxWorkerMemory, Log: log.Logger, Observer: o, Output: log.output,
 	}
 }
 
-// reloadGrace is how long workers may finish their requests with --reload: a developer who saves a file wants to see
-// it, and a page that keeps a stream open would hold the old code for the whole graceful timeout.
+// reloadGrace is how long workers may finish their requests and keep their WebSockets with --reload: a developer who
+// saves a file wants to see it, and a page that keeps a stream open would hold the old code for the whole graceful
+// timeout.
 const reloadGrace = 2 * time.Second
 
 // wsgiWindow is how many bytes of a WSGI answer may be on their way to the edge, which takes them as fast as they
@@ -119,6 +135,7 @@ func (a *application) settings(c *config.Config, d wire.Defaults) map[string]any
 		"pythonpath": absolute(c.PythonPath, a.dir),
 		"threads":    c.Threads, "worker_connections": c.WorkerConnections, "workers": c.Workers, "lifespan": c.Lifespan,
 		"asgi_spec_version": c.ASGISpecVersion, "wsgi_window": wsgiWindow, "asgi_window": c.StreamWindow,
+		"websocket_window": c.WebSocketWindow, "sendfile_roots": absolute(c.SendfileRoot, a.dir),
 		"scheme": d.Scheme, "root_path": d.RootPath, "server": []any{d.Server.Host, port},
 	}
 }

@@ -8,8 +8,6 @@ import (
 
 	"backline/accesslog"
 	"backline/config"
-	"backline/dispatch"
-	"backline/supervisor"
 	"backline/wire"
 )
 
@@ -35,8 +33,8 @@ func checkCommand(p *process) *cobra.Command {
 			fmt.Fprintln(p.stdout, "The settings are right. No application was named, so none was imported.")
 			return nil
 		}
-		up, err := tryApplication(c.Context(), p, &loaded.Config, log)
-		if err == nil {
+		found, err := tryApplications(c.Context(), p, &loaded.Config, log)
+		for _, up := range found {
 			fmt.Fprintf(p.stdout, "The settings are right, and %s starts (%s, %s).\n",
 				up.Application, interfaceName(up.Interface), up.Interpreter)
 			for _, note := range up.Notes {
@@ -60,30 +58,44 @@ func checkSettings(p *process, loaded *config.Loaded) (*journal, error) {
 	if _, err := accesslog.Compile(c.AccessLogformat); err != nil {
 		return nil, loaded.Mistake("access_logformat", err)
 	}
-	if _, err := measure(c.LimitConnections, c.Workers); err != nil {
+	if _, err := measure(c); err != nil {
+		return nil, err
+	}
+	if _, err := gateOptions(loaded); err != nil {
+		return nil, err
+	}
+	if err := checkCertificates(p, c); err != nil {
+		return nil, err
+	}
+	if _, err := openFiles(p, loaded, log.Logger); err != nil {
 		return nil, err
 	}
 	return log, checkTempDir(loaded)
 }
 
-// tryApplication starts one worker and stops it when it is up.
-func tryApplication(ctx context.Context, p *process, c *config.Config, log *journal) (wire.Up, error) {
-	c.Workers = 1
+// tryApplications starts one worker of each application and stops them when they are up.
+func tryApplications(ctx context.Context, p *process, c *config.Config, log *journal) ([]wire.Up, error) {
+	c.Workers, c.WebSocketWorkers, c.Reload = 1, 1, false
 	app, err := newApplication(p, c)
 	if err != nil {
-		return wire.Up{}, err
+		return nil, err
 	}
-	dispatcher := dispatch.New(dispatch.Options{Log: log.Logger})
-	workers, err := supervisor.New(app.supervise(c, log, newObserver(dispatcher), app.defaults(nil)))
+	workers, err := newPools(app, c, log, app.defaults(nil), func(bool) {})
 	if err != nil {
-		return wire.Up{}, err
+		return nil, err
 	}
 	all := newParts(ctx)
 	all.start(workers.Run)
-	select {
-	case <-workers.Ready():
-		return dispatcher.Serving(), all.stop()
-	case part := <-all.ended:
-		return wire.Up{}, part.err
+	for _, up := range workers.up(false) {
+		select {
+		case <-up:
+		case part := <-all.ended:
+			return nil, part.err
+		}
 	}
+	found := []wire.Up{workers.web().Serving()}
+	if c.WebSocketApp != "" {
+		found = append(found, workers.live().Serving())
+	}
+	return found, all.stop()
 }

@@ -10,7 +10,7 @@ import (
 // greet says in a few lines what is served, where, by whom and within which bounds. A log of JSON objects gets it as
 // one of them.
 func (s *server) greet() {
-	up, took := s.dispatcher.Serving(), time.Since(s.started).Round(time.Millisecond)
+	up, took := s.pools.web().Serving(), time.Since(s.started).Round(time.Millisecond)
 	if s.config.LogFormat == "json" {
 		s.log.Info("serving",
 			"version", version, "application", up.Application, "interface", up.Interface, "on", s.addresses(),
@@ -25,14 +25,23 @@ func (s *server) greet() {
 }
 
 func (s *server) greetPeople(took time.Duration) {
-	up := s.dispatcher.Serving()
+	up := s.pools.web().Serving()
 	var text strings.Builder
 	say := func(what, format string, args ...any) {
 		fmt.Fprintf(&text, "  %-9s %s\n", what, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(&text, "backline %s serves %s (%s)\n", version, up.Application, s.describe(up.Interface))
+	if s.config.WebSocketApp != "" {
+		say("sockets", "%s, %s", s.pools.live().Serving().Application, count(s.config.WebSocketWorkers, "worker"))
+	}
 	for _, address := range s.addresses() {
 		say("on", "%s", address)
+	}
+	if s.admin != nil {
+		say("health", "/-/health on %s", s.adminListener.Name)
+	}
+	if s.certificates != nil && s.config.DevTLS {
+		say("trust", "%s", s.certificates.howToTrust())
 	}
 	say("with", "%s, %s (%s)", count(s.config.Workers, "worker"), up.Interpreter, pretty(s.app.interpreter.Path))
 	say("up to", "%s, %s waiting for a worker", s.capacity, count(s.config.QueueSize, "request"))

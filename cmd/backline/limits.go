@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"backline"
+	"backline/config"
 )
 
 // What a server needs of its open files besides clients' connections: listeners, logs and temporary files; two
@@ -22,16 +23,20 @@ type capacity struct {
 
 // measure takes the smaller of what the settings say and what the system allows. The Go runtime has raised the soft
 // limit to the hard one when the process started (and gives workers the old one).
-func measure(wanted, workers int) (capacity, error) {
+func measure(c *config.Config) (capacity, error) {
+	wanted, remembered := c.LimitConnections, 0
+	if len(c.Static) > 0 {
+		remembered = c.StaticOpenFiles
+	}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return capacity{connections: wanted}, nil //nolint:nilerr // without a limit that can be read there is none to keep
 	}
-	return capacityOf(wanted, workers, uint64(limit.Cur)) //nolint:unconvert // signed on some systems
+	return capacityOf(wanted, c.Workers, remembered, uint64(limit.Cur)) //nolint:unconvert // signed on some systems
 }
 
-func capacityOf(wanted, workers int, files uint64) (capacity, error) {
-	reserved := uint64(max(filesOfServer, filesOfWorker*workers))
+func capacityOf(wanted, workers, remembered int, files uint64) (capacity, error) {
+	reserved := uint64(max(filesOfServer, filesOfWorker*workers) + remembered)
 	if files <= reserved {
 		return capacity{}, &backline.Error{
 			Op: "start", Code: backline.CodeUsage,

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"backline"
+	"backline/handover"
 )
 
 // Set by the build (ci/build.sh).
@@ -24,22 +25,30 @@ var (
 )
 
 func main() {
+	home, _ := os.Getwd() // by the name that the shell gave it: a link in it may point elsewhere later
 	os.Exit(run(context.Background(), process{
+		command: os.Args, home: home,
 		args: os.Args[1:], environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr,
 	}))
 }
 
 // process is what a command has of the world, so that tests can run the whole program in theirs.
 type process struct {
+	command        []string // with which it was started, program included
+	home           string   // where it was started
 	args, environ  []string
 	dir            string // "" for the working directory
 	stdout, stderr io.Writer
-	signals        <-chan os.Signal // nil: the process's own
+	signals        <-chan os.Signal      // nil: the process's own
+	predecessor    *handover.Predecessor // whose place it takes, nil for nobody's
 }
 
 // run is the program. It gives the exit status.
 func run(ctx context.Context, p process) int {
-	err := rootCommand(&p).ExecuteContext(ctx)
+	var err error
+	if p.environ, p.predecessor, err = handover.Inherit(p.environ); err == nil {
+		err = rootCommand(&p).ExecuteContext(ctx)
+	}
 	if err == nil {
 		return 0
 	}

@@ -7,11 +7,14 @@ import (
 	"sync"
 
 	"backline/accesslog"
+	"backline/compress"
 	"backline/config"
 	"backline/dispatch"
 	"backline/edge"
 	"backline/h1"
+	"backline/negotiate"
 	"backline/supervisor"
+	"backline/websocket"
 )
 
 // prefetch is how many requests beyond its concurrency a fast worker may hold.
@@ -40,10 +43,39 @@ func edgeOptions(c *config.Config, room capacity, a *access, log *slog.Logger) e
 		AnswerMemory: int(c.AnswerMemory), AnswerFile: orNone(c.AnswerFile),
 		TempDir: c.TempDir, RootPath: c.RootPath, HideServer: !c.ServerHeader, HideDate: !c.DateHeader, Log: log,
 	}
+	options.HTTP2, options.HTTP2Cleartext, options.HTTP3Port = c.HTTP2, c.HTTP2Cleartext, c.HTTP3Port
+	options.Streams, options.UploadWindow, options.ControlFrames = c.HTTP2MaxStreams, int(c.HTTP2Window), c.HTTP2MaxControlFrames
+	options.WebSockets = edge.WebSockets{
+		Settings: websocket.Settings{
+			MaxMessage: int(c.WebSocketMaxMessage),
+			Deflate: websocket.DeflateSettings{
+				Off: !c.WebSocketCompression, Level: c.WebSocketCompressionLevel, WindowBits: c.WebSocketCompressionWindow,
+			},
+		},
+		Window: int(c.WebSocketWindow), WriteTimeout: c.WebSocketWriteTimeout,
+		PingInterval: orNone(c.WebSocketPingInterval), PingTimeout: orNone(c.WebSocketPingTimeout),
+	}
 	if a != nil {
 		options.Access = a
 	}
 	return options
+}
+
+// compressor gives what compresses answers; nil when off.
+func compressor(c *config.Config) *compress.Compressor {
+	if !c.Compress {
+		return nil
+	}
+	options := compress.Options{Types: c.CompressTypes, MinSize: c.CompressMinSize, Encoders: c.CompressEncoders}
+	for _, name := range c.CompressCodings {
+		options.Codings = append(options.Codings, map[string]negotiate.Coding{
+			"zstd": negotiate.Zstd, "gzip": negotiate.Gzip, "br": negotiate.Brotli,
+		}[name])
+	}
+	options.Level = map[string]compress.Level{
+		"fast": compress.Fast, "balanced": compress.Balanced, "small": compress.Small,
+	}[c.CompressLevel]
+	return compress.New(options)
 }
 
 // orNone turns the settings' 0, which means none, off or never, into that of the parts' options, whose 0 is their

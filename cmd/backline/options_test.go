@@ -27,13 +27,13 @@ func TestCapacity(t *testing.T) {
 		{1, 1, 101, "1 connection"},
 		{20_000, 1, 1<<64 - 1, "20,000 connections"},
 	} {
-		got, err := capacityOf(c.wanted, c.workers, c.files)
+		got, err := capacityOf(c.wanted, c.workers, 0, c.files)
 		if err != nil || got.String() != c.want {
 			t.Errorf("capacityOf(%d, %d, %d) = %v, %v; want %s", c.wanted, c.workers, c.files, got, err, c.want)
 		}
 	}
 	for _, files := range []uint64{0, 100} {
-		_, err := capacityOf(20_000, 1, files)
+		_, err := capacityOf(20_000, 1, 0, files)
 		if e := backline.AsError(err); e.Code != backline.CodeUsage || !strings.Contains(e.Hint, "ulimit -n") {
 			t.Errorf("%d files: got %v", files, err)
 		}

@@ -3,13 +3,15 @@ package main
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 )
 
 // parts are what runs, in the order it was started.
 type parts struct {
 	ctx     context.Context //nolint:containedctx // the one that every part's own comes from
 	running []*part
-	ended   chan *part // gets each part that ends; none should before it is stopped
+	ended   chan *part  // gets each part that ends; none should before it is stopped
+	broken  atomic.Bool // one did
 }
 
 // part is one Run method under way.
@@ -33,6 +35,9 @@ func (p *parts) start(run func(context.Context) error) *part {
 	p.running = append(p.running, each)
 	go func() {
 		each.err = run(ctx)
+		if ctx.Err() == nil {
+			p.broken.Store(true)
+		}
 		close(each.done)
 		p.ended <- each
 	}()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -13,9 +14,10 @@ import (
 
 	"backline"
 	"backline/config"
-	"backline/dispatch"
 	"backline/edge"
+	"backline/static"
 	"backline/supervisor"
+	"backline/systemd"
 )
 
 // serveCommand runs the server.
@@ -42,17 +44,29 @@ func serveCommand(p *process) *cobra.Command {
 
 // server is one `backline serve`: the parts, in the order in which they start.
 type server struct {
-	process    *process
-	config     *config.Config
-	started    time.Time
-	log        *journal
-	capacity   capacity
-	access     *access // nil when off
-	listeners  []*edge.Listener
-	dispatcher *dispatch.Dispatcher
-	supervisor *supervisor.Supervisor
-	edge       *edge.Server
-	app        *application
+	process   *process
+	config    *config.Config
+	started   time.Time
+	log       *journal
+	capacity  capacity
+	access    *access // nil when off
+	listeners []*edge.Listener
+	pools     *pools
+	edge      *edge.Server
+	files     *static.Files
+	app       *application
+	sockets   []socket // every listener, also that for operators
+
+	certificates *certificates // nil without https
+
+	admin         *edge.Server // nil when off
+	adminListener *edge.Listener
+	stage         atomic.Int32 // a stage
+	upgrade       *upgrade     // nil when none is under way
+	broken        func() bool  // whether a part has ended that should not
+
+	gate    edge.Gate
+	systemd *systemd.Notifier // nil where systemd does not want to hear of us
 }
 
 // newServer makes the parts. What can be wrong with the settings or the surroundings is found here, before anything
@@ -69,19 +83,33 @@ func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server,
 	if err := s.prepare(loaded); err != nil {
 		return nil, err
 	}
+	if err := s.activate(ctx, loaded); err != nil {
+		return nil, err
+	}
 	if err := s.bind(ctx); err != nil {
 		return nil, err
 	}
-	options := dispatchOptions(c, s.log.Logger)
-	options.Defaults = s.app.defaults(s.listeners)
-	s.dispatcher = dispatch.New(options)
-	workers := s.app.supervise(c, s.log, newObserver(s.dispatcher), options.Defaults)
-	var err error
-	if s.supervisor, err = supervisor.New(workers); err != nil {
+	if err := s.openCertificates(loaded); err != nil {
 		s.unbind()
 		return nil, err
 	}
-	s.edge = edge.New(edgeOptions(c, s.capacity, s.access, s.log.Logger), s.dispatcher)
+	if err := s.bindPackets(ctx); err != nil {
+		s.unbind()
+		return nil, err
+	}
+	var err error
+	if s.pools, err = newPools(s.app, c, s.log, s.app.defaults(s.listeners), s.reloaded); err != nil {
+		s.unbind()
+		return nil, err
+	}
+	clients := edgeOptions(c, s.capacity, s.access, s.log.Logger)
+	clients.Files, clients.CopyFiles, clients.Compress = s.files, !c.Sendfile, compressor(c)
+	clients.Gate = s.gate
+	s.encrypt(&clients)
+	s.edge = edge.New(clients, s.pools)
+	if s.adminListener != nil {
+		s.admin = s.newAdmin()
+	}
 	return s, nil
 }
 
@@ -92,13 +120,19 @@ func (s *server) prepare(loaded *config.Loaded) (err error) {
 		return err
 	}
 	warn(s.log, loaded)
-	if s.capacity, err = measure(c.LimitConnections, c.Workers); err != nil {
+	if s.capacity, err = measure(c); err != nil {
 		return err
 	}
 	if err = checkTempDir(loaded); err != nil {
 		return err
 	}
+	if s.gate, err = gateOptions(loaded); err != nil {
+		return err
+	}
 	if s.access, err = openAccess(loaded, s.log.Logger); err != nil {
+		return err
+	}
+	if s.files, err = openFiles(s.process, loaded, s.log.Logger); err != nil {
 		return err
 	}
 	s.app, err = newApplication(s.process, c)
@@ -120,15 +154,21 @@ func checkTempDir(loaded *config.Loaded) error {
 
 func (s *server) bind(ctx context.Context) error {
 	for _, address := range s.config.Bind {
-		l, err := edge.Listen(ctx, address, s.config.SocketMode)
+		l, err := s.listen(ctx, withoutScheme(address))
 		if err != nil {
 			s.unbind()
 			return err
 		}
 		s.listeners = append(s.listeners, l)
-		setBacklog(l, s.config.Backlog)
 	}
-	return nil
+	if s.config.AdminBind == "" {
+		return nil
+	}
+	var err error
+	if s.adminListener, err = s.listen(ctx, s.config.AdminBind); err != nil {
+		s.unbind()
+	}
+	return err
 }
 
 // setBacklog says how many connections the kernel holds for us. To listen once more is how that is changed;
@@ -142,8 +182,8 @@ func setBacklog(l *edge.Listener, backlog int) {
 }
 
 func (s *server) unbind() {
-	for _, l := range s.listeners {
-		_ = l.Close()
+	for _, each := range s.sockets {
+		_ = each.listener.Close()
 	}
 }
 
@@ -151,43 +191,67 @@ func (s *server) unbind() {
 // need workers; then workers, because they need the dispatcher; then the access log, which everything before writes
 // to.
 func (s *server) run(ctx context.Context) error {
-	if s.config.PID != "" {
-		if err := writePID(s.config.PID); err != nil {
+	first := s.process.predecessor == nil
+	if first {
+		if err := s.claimPID(); err != nil {
 			s.unbind()
 			return err
 		}
-		defer os.Remove(s.config.PID)
 	}
+	defer s.releasePID()
 	parts := newParts(ctx)
+	s.broken = parts.broken.Load
+	if s.admin != nil {
+		parts.start(s.runAdmin)
+	}
 	if s.access != nil {
 		parts.start(s.access.run)
 	}
-	parts.start(s.dispatcher.Run)
+	parts.start(s.files.Run)
+	parts.start(s.pools.watchClocks)
 	if s.config.Reload {
 		parts.start(s.watch)
 	}
-	supervising := parts.start(s.supervisor.Run)
+	if s.certificates != nil {
+		parts.start(s.certificates.Run)
+		<-s.certificates.Loaded() // or the first clients would be refused for no reason
+	}
+	supervising := parts.start(s.pools.Run)
 	up, err := s.boot(parts)
+	if up && !first {
+		err = s.claimPID()
+		up = err == nil
+	}
 	if !up {
+		s.stage.Store(int32(stopping))
 		s.unbind()
-		s.supervisor.Quit()
+		s.pools.Quit()
 		return errors.Join(err, parts.stop())
 	}
 	s.greet()
 	serving := parts.start(func(ctx context.Context) error {
 		return s.edge.Run(ctx, s.config.GracefulTimeout, s.listeners...)
 	})
+	if s.certificates != nil {
+		s.certificates.Begin()
+	}
+	s.stage.Store(int32(working))
+	s.takeOver()
+	s.systemd.Ready(s.status())
+	parts.start(func(ctx context.Context) error { return s.systemd.Run(ctx, s.pulse().check) })
 	err = s.obey(parts, serving, supervising)
 	return errors.Join(err, parts.stop())
 }
 
-// boot waits for the first worker. Without one and without an error a signal said to stop, which is done at once:
-// nothing has been promised to anybody yet.
+// boot waits for the first worker, or for all of them where another process serves meanwhile, which has as many.
+// Without one and without an error a signal said to stop, which is done at once: nothing has been promised to anybody
+// yet.
 func (s *server) boot(all *parts) (up bool, err error) {
-	for {
+	waiting := s.pools.up(s.process.predecessor != nil)
+	for len(waiting) > 0 {
 		select {
-		case <-s.supervisor.Ready():
-			return true, nil
+		case <-waiting[0]:
+			waiting = waiting[1:]
 		case part := <-all.ended:
 			return false, part.err
 		case sig := <-s.signals():
@@ -196,6 +260,7 @@ func (s *server) boot(all *parts) (up bool, err error) {
 			}
 		}
 	}
+	return true, nil
 }
 
 // watch reloads the application when a file of it changes.
@@ -213,6 +278,6 @@ func (s *server) watch(ctx context.Context) error {
 	}
 	return supervisor.Watch(ctx, options, func(path string) {
 		s.log.Info("a file changed", "file", path)
-		s.supervisor.Reload()
+		s.pools.Reload()
 	})
 }

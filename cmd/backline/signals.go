@@ -17,7 +17,7 @@ func (s *server) signals() <-chan os.Signal {
 	if s.process.signals == nil {
 		c := make(chan os.Signal, 16)
 		signal.Notify(c, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT,
-			syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1)
+			syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1, syscall.SIGUSR2)
 		s.process.signals = c
 	}
 	return s.process.signals
@@ -32,19 +32,32 @@ const (
 	stopNow        // nothing is waited for
 )
 
-// act does what a signal says, with gunicorn's meanings: HUP replaces the workers, TTIN and TTOU change their number,
-// USR1 opens the logs again, TERM stops when requests have ended, QUIT stops at once. INT is Ctrl-C, of somebody who
-// is there to press it a second time, so the first one finishes requests.
+// act does what a signal says, with gunicorn's meanings: HUP replaces the workers and reads certificates again, TTIN
+// and TTOU change their number, USR1 opens the logs again, USR2 puts a new process in this one's place, TERM stops when
+// requests have ended, QUIT stops at once. INT is Ctrl-C, of somebody who is there to press it a second time, so the
+// first one finishes requests.
 func (s *server) act(sig os.Signal) ending {
 	switch sig {
+	case syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR2:
+		if stage(s.stage.Load()) == upgraded {
+			s.log.Warn("another process serves in the place of this one: send it the signal", "signal", sig.String())
+			return goOn
+		}
+	}
+	switch sig {
 	case syscall.SIGHUP:
-		s.supervisor.Reload()
+		if s.certificates != nil {
+			s.certificates.Reload()
+		}
+		s.reload()
 	case syscall.SIGTTIN:
-		s.supervisor.Scale(1)
+		s.pools.Scale(1)
 	case syscall.SIGTTOU:
-		s.supervisor.Scale(-1)
+		s.pools.Scale(-1)
 	case syscall.SIGUSR1:
 		s.reopen()
+	case syscall.SIGUSR2:
+		s.beginUpgrade()
 	case syscall.SIGTERM, syscall.SIGINT:
 		return finish
 	case syscall.SIGQUIT:
@@ -59,18 +72,27 @@ func (s *server) obey(all *parts, serving, supervising *part) error {
 		select {
 		case part := <-all.ended:
 			return part.err
+		case result := <-s.upgrade.finished():
+			if result.err == nil {
+				return s.leave(all, serving, supervising, result.pid)
+			}
+			s.abandonUpgrade(result.err)
 		case sig := <-s.signals():
-			switch s.act(sig) {
-			case finish:
-				s.announceStop(sig)
-				return s.stop(serving, supervising)
-			case stopNow:
-				s.cut()
-				return s.stop(serving, supervising)
-			case goOn:
+			if how := s.act(sig); how != goOn {
+				return s.stopAs(how, sig, serving, supervising)
 			}
 		}
 	}
+}
+
+// stopAs stops the server in the way that a signal asks for.
+func (s *server) stopAs(how ending, sig os.Signal, serving, supervising *part) error {
+	if how == stopNow {
+		s.cut()
+	} else {
+		s.announceStop(sig)
+	}
+	return s.stop(serving, supervising)
 }
 
 func (s *server) announceStop(sig os.Signal) {
@@ -84,7 +106,11 @@ func (s *server) announceStop(sig os.Signal) {
 // stop ends the clients' connections, then the workers, unless another signal says that there is no time for that.
 // Both share one graceful timeout.
 func (s *server) stop(serving, supervising *part) error {
-	s.supervisor.EndBy(time.Now().Add(s.config.GracefulTimeout))
+	if stage(s.stage.Swap(int32(stopping))) != upgraded { // else another process is the service
+		s.systemd.Stopping("requests that have begun may finish")
+	}
+	defer s.cancelUpgrade()()
+	s.pools.EndBy(time.Now().Add(s.config.GracefulTimeout))
 	finished := make(chan error, 1)
 	go func() { finished <- errors.Join(serving.stop(), supervising.stop()) }()
 	for {
@@ -103,7 +129,7 @@ func (s *server) stop(serving, supervising *part) error {
 // cut ends workers and connections at once.
 func (s *server) cut() {
 	s.log.Warn("stopping at once")
-	s.supervisor.Quit()
+	s.pools.Quit()
 	s.edge.Cut()
 }
 
@@ -120,10 +146,13 @@ func (s *server) reopen() {
 	s.log.Info("logs are open again")
 }
 
-// writePID writes the process's number for those who send signals.
-func writePID(path string) error {
-	number := strconv.Itoa(os.Getpid()) + "\n"
-	if err := os.WriteFile(path, []byte(number), 0o644); err != nil { //nolint:gosec // others read it
+// claimPID writes the process's number for those who send signals.
+func (s *server) claimPID() error {
+	path := s.config.PID
+	if path == "" {
+		return nil
+	}
+	if err := os.WriteFile(path, []byte(ownPID()), 0o644); err != nil { //nolint:gosec // others read it
 		return &backline.Error{
 			Op: "write the process number", Code: backline.CodeUsage,
 			Message: fmt.Sprintf("--pid %s cannot be written", path), Err: err,
@@ -132,3 +161,12 @@ func writePID(path string) error {
 	}
 	return nil
 }
+
+// releasePID removes the file, unless another process has written its own number since.
+func (s *server) releasePID() {
+	if number, err := os.ReadFile(s.config.PID); err == nil && string(number) == ownPID() {
+		_ = os.Remove(s.config.PID)
+	}
+}
+
+func ownPID() string { return strconv.Itoa(os.Getpid()) + "\n" }

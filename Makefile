@@ -11,7 +11,7 @@ build: ## build bin/backline
 	@ci/build.sh
 
 demo: build ## serve examples/tour on http://127.0.0.1:8000 with the standard library alone
-	bin/backline serve app:app --chdir examples/tour
+	bin/backline serve app:app --websocket live:app --chdir examples/tour
 
 test: ## all tests and linters, with one summary at the end
 	@ci/test.sh

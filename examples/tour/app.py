@@ -1,9 +1,10 @@
 """A tour of what a WSGI application can do, with the standard library alone.
 
-    backline serve app:app --chdir examples/tour
+    backline serve app:app --websocket live:app --chdir examples/tour
 
 The views are ordinary blocking functions: they sleep, read and yield where they stand. That many clients can be served
-at once, slow ones among them, is the server's business. Pages are made in pages.py.
+at once, slow ones among them, is the server's business. Pages are made in pages.py, WebSockets answered
+in live.py.
 """
 
 from __future__ import annotations
@@ -112,6 +113,10 @@ def upload(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return html(start_response, pages.uploaded(environ, result))
 
 
+def chat(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return html(start_response, pages.chat(environ))
+
+
 def request(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return html(start_response, pages.request(environ, worker()))
 
@@ -132,6 +137,7 @@ ROUTES: dict[str, dict[str, View]] = {
     "/stream": {"GET": stream},
     "/events": {"GET": events},
     "/upload": {"GET": upload_form, "POST": upload},
+    "/chat": {"GET": chat},
     "/request": {"GET": request},
 }
 

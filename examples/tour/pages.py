@@ -18,6 +18,7 @@ def read(name: str) -> str:
 BASE = Template(read("base.html"))
 INDEX = Template(read("index.html"))
 UPLOAD = Template(read("upload.html"))
+CHAT = Template(read("chat.html"))
 STYLE, SCRIPT = read("style.css"), read("script.js")
 
 
@@ -44,6 +45,10 @@ def uploaded(environ: dict[str, Any], result: dict[str, Any]) -> str:
 process {result["process"]} read them in {result["seconds"] * 1000:.1f} ms. If that seems too quick for your connection:
 the server had collected them before it called the application.</p>{back(environ)}"""
     return document(environ, "Uploaded", body)
+
+
+def chat(environ: dict[str, Any]) -> str:
+    return document(environ, "Chat", CHAT.substitute(root=root(environ)), script=True)
 
 
 def request(environ: dict[str, Any], worker: dict[str, Any]) -> str:

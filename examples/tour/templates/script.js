@@ -96,6 +96,88 @@ function listen(button) {
   source.onerror = () => { output.textContent = "Connecting again\u2026"; };
 }
 
+const webSocket = (path) => new WebSocket(new URL(path, location.href.replace(/^http/, "ws")));
+
+// Each message waits for the one before, so that the times are those of one trip and not of a queue.
+function echo(button) {
+  const output = part("echo", "output"), trips = part("echo", ".trips");
+  const socket = webSocket(button.dataset.url), times = [];
+  let sent = 0;
+  button.disabled = true;
+  trips.replaceChildren();
+  show(trips);
+  const next = () => { sent = performance.now(); socket.send("hello " + (times.length + 1)); };
+  socket.onopen = next;
+  socket.onmessage = (event) => {
+    times.push(performance.now() - sent);
+    const bar = document.createElement("i");
+    bar.title = times[times.length - 1].toFixed(2) + " ms";
+    trips.append(bar);
+    const longest = Math.max(...times);
+    [...trips.children].forEach((each, n) => { each.style.height = 100 * times[n] / longest + "%"; });
+    output.textContent = "Back in " + [...times].sort((a, b) => a - b)[times.length >> 1].toFixed(2) + " ms, from process "
+      + JSON.parse(event.data).process + ".";
+    if (times.length < 10) next(); else socket.close();
+  };
+  socket.onclose = (event) => {
+    button.disabled = false;
+    if (times.length < 10) output.textContent = "The socket was closed (" + event.code + ").";
+  };
+}
+
+// The room. When the socket is closed, by a deploy for instance, it is opened again, later each time.
+function enterRoom(form) {
+  const log = document.querySelector(".room"), state = form.querySelector("output"), input = form.elements.text;
+  let socket = null, wait = 500;
+  const line = (text, kind, name) => {
+    const item = document.createElement("li");
+    item.className = kind;
+    if (name) {
+      const who = document.createElement("b");
+      who.textContent = name + " ";
+      item.append(who);
+    }
+    item.append(text);
+    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+    log.append(item);
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  };
+  const open = () => {
+    socket = webSocket(form.dataset.url);
+    socket.onopen = () => {
+      wait = 500;
+      log.replaceChildren();
+      socket.send(form.elements.name.value);
+    };
+    socket.onmessage = (event) => {
+      const { kind, name, text, members, time } = JSON.parse(event.data);
+      if (kind === "said") line(text, kind, name);
+      else line(name + (kind === "joined" ? " came in" : " left") + ", " + time, kind);
+      state.textContent = members === 1 ? "You are alone." : members + " are here.";
+    };
+    socket.onclose = () => {
+      state.textContent = "Connecting again\u2026";
+      setTimeout(open, wait);
+      wait = Math.min(2 * wait, 10000);
+    };
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!socket) {
+      form.elements.name.readOnly = true;
+      show(form.querySelector(".say"));
+      form.querySelector(".enter").hidden = true;
+      input.focus();
+      open();
+    } else if (input.value.trim() && socket.readyState === WebSocket.OPEN) {
+      socket.send(input.value);
+      input.value = "";
+    }
+  });
+}
+
+document.querySelectorAll("form.chat").forEach(enterRoom);
+
 // Sends the bare file, so that the count is its size; without a script the form sends it, with a form's lines around it.
 function send(form, file) {
   const progress = form.querySelector("progress"), output = form.querySelector("output");
@@ -135,7 +217,7 @@ function prepareUpload(form) {
 }
 
 document.querySelectorAll("form.upload").forEach(prepareUpload);
-for (const [id, run] of [["sleep", sleepAll], ["stream", readStream], ["events", listen]]) {
+for (const [id, run] of [["sleep", sleepAll], ["stream", readStream], ["events", listen], ["echo", echo]]) {
   const button = part(id, "button[data-url]");
   if (button) button.addEventListener("click", () => run(button));
 }

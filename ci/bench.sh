@@ -18,3 +18,4 @@ for case in ${CASES:-}; do
 done
 "$venv/bin/python" benchmarks/side_by_side.py "${cases[@]+"${cases[@]}"}"
 ci/bench_edge.sh
+SCHEME=https ci/bench_edge.sh

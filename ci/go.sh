@@ -9,12 +9,14 @@ if [ "$(go env GOOS)" = linux ] && ! command -v "${CC:-gcc}" >/dev/null && ! com
   race=
 fi
 
-# The second run is for the edge as systems without epoll have it: a goroutine for each connection.
+# The second run is for the edge as systems without epoll have it: a goroutine for each connection. In the third every
+# connection that a test makes has TLS: what holds for plain ones has to hold for them.
 tests() {
   local status=0
   # $race is meant to vanish where it is empty.
   go test $race -timeout 5m -json ./... || status=1
   [ "$(go env GOOS)" != linux ] || go test $race -tags portable -timeout 5m -json ./edge || status=1
+  go test $race -tags secure -timeout 5m -json ./edge || status=1
   return "$status"
 }
 export CGO_ENABLED=${race:+1}

@@ -60,6 +60,22 @@ find_pythons() {
   done
 }
 
+# go_tool NAME VERSION PACKAGE...: builds programs of other projects, with go.mod's toolchain, on first use (a minute or
+# two), and prints the folder that they are in. Built here and not downloaded: it is the same on every machine, and a
+# linter must be compiled by a Go at least as new as the code it reads.
+go_tool() {
+  local name=$1 version=$2 toolchain folder package
+  shift 2
+  toolchain=$(sed -n 's/^toolchain //p' go.mod)
+  folder="$PWD/.tools/$name-$version-$toolchain"
+  for package; do
+    [ -x "$folder/${package##*/}" ] && continue
+    echo "building ${package##*/} $version" >&2
+    GOTOOLCHAIN=$toolchain GOBIN=$folder CGO_ENABLED=0 GOFLAGS='' go install "$package@$version" >&2
+  done
+  printf '%s\n' "$folder"
+}
+
 # The summary is a file of lines "name <tab> status <tab> seconds <tab> counts". Whoever starts first owns it and prints
 # it at the end; scripts called by that one only add to it.
 summary_owner=

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prepares what the tests need: .venv with python/requirements-test.txt, the same in .venvs/3.x for every other
-# interpreter that is installed, the linter, and wrk for the tests under load. What is there already stays.
+# interpreter that is installed, the linter, Pebble for the tests of certificates, the Autobahn test suite for those of
+# WebSockets, and wrk for those under load. What is there already stays.
 . "$(dirname "$0")/lib.sh"
 
 command -v go >/dev/null || fail "no Go found; install any version since 1.21, it fetches the one that go.mod names"
@@ -29,7 +30,8 @@ install_package() {
   command -v apt-get >/dev/null || return 0
   echo "installing $1"
   # $as is meant to be split.
-  { $as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $as apt-get install -y -qq --no-install-recommends "$1"; } \
+  # RUNLEVEL keeps what is a service from being started; systemd starts it all the same, on ports that no test uses.
+  { $as apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive $as apt-get install -y -qq --no-install-recommends "$1"; } \
     >build/logs/apt.log 2>&1 || echo "could not be installed, see build/logs/apt.log"
 }
 
@@ -44,6 +46,10 @@ want_command() {
 
 ci/golangci-lint.sh --version >build/logs/golangci-lint.log 2>&1 &
 linter=$!
+ci/pebble.sh >build/logs/pebble.log 2>&1 &
+pebble=$!
+ci/autobahn.sh --autobahnversion >build/logs/autobahn.log 2>&1 &
+autobahn=$!
 
 main=$(find_python)
 make_venv "$main" .venv
@@ -53,6 +59,18 @@ find_pythons | while read -r python; do
   [ "$version" = "$own" ] || make_venv "$python" ".venvs/$version"
 done
 
+want_command chromium "the tour is not looked at in a browser without it"
 want_command wrk "tests under load are left out without it"
+want_command openssl "a test of TLS needs its client"
+want_command nginx "tests behind it are left out without it"
+want_command haproxy "tests behind it are left out without it"
 
+status=0
+wait "$autobahn" || status=$?
+case $status in
+  0) ;;
+  "$SKIPPED") tail -n 1 build/logs/autobahn.log ;;
+  *) fail "the Autobahn test suite could not be installed: $(tail -n 5 build/logs/autobahn.log)" ;;
+esac
+wait "$pebble" || fail "Pebble could not be built: $(tail -n 5 build/logs/pebble.log)"
 wait "$linter" || fail "golangci-lint could not be built: $(tail -n 5 build/logs/golangci-lint.log)"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,9 +34,12 @@ class Server:
         cwd: Path = APPS,
         wait: bool = True,
         bind: str = "127.0.0.1:0",
+        binary: Path | str = BINARY,
+        launcher: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
     ) -> None:
         environ = {key: value for key, value in os.environ.items() if not key.startswith("BACKLINE_")}
-        command = [str(BINARY), "serve", app, "--bind", bind, "--python", python, *flags]
+        command = [*launcher, str(binary), "serve", app, *(("--bind", bind) if bind else ()), "--python", python, *flags]
         self.lines: list[str] = []
         self._arrived = threading.Condition()
         self.process = subprocess.Popen(
@@ -46,6 +49,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            pass_fds=pass_fds,
         )
         threading.Thread(target=self._read, daemon=True).start()
         self.port = 0
@@ -75,7 +79,7 @@ class Server:
         """Wait for the greeting and learn the port from it."""
         self.wait_for("ready in")
         if not self.path:
-            found = re.search(r"on +http://\S+:(\d+)", self.log)
+            found = re.search(r"on +https?://\S+:(\d+)", self.log)
             assert found, self.log
             self.port = int(found.group(1))
 

@@ -179,6 +179,26 @@ def test_reload_watches_files(serve: Serve, tmp_path: Path) -> None:
     eventually(lambda: server.get("/").text == "third-version", "the mended code")
 
 
+def test_reload_waits_for_an_application_that_cannot_be_imported_at_first(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "versioned.py").write_text("def app(:\n")
+    server = serve("versioned", "-w", "2", "--reload", cwd=tmp_path, wait=False)
+    server.wait_for("the application does not come up; waiting for it to be mended")
+    server.wait_for("SyntaxError")
+    (tmp_path / "versioned.py").write_text("nothing = 1\n")
+    server.wait_for("has no 'application' or 'app'")
+    write(tmp_path, "mended-code")
+    server.ready()
+    assert server.get("/").text == "mended-code"
+    assert server.stop() == 0
+
+
+def test_reload_ends_when_stopped_before_the_application_is_mended(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "versioned.py").write_text("def app(:\n")
+    server = serve("versioned", "-w", "1", "--reload", cwd=tmp_path, wait=False)
+    server.wait_for("waiting for it to be mended")
+    assert server.stop() == 0
+
+
 def test_reload_dir(serve: Serve, tmp_path: Path) -> None:
     app, templates = tmp_path / "app", tmp_path / "templates"
     app.mkdir()

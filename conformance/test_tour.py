@@ -18,22 +18,22 @@ TOUR = ROOT / "examples" / "tour"
 
 @pytest.fixture(scope="module")
 def tour() -> Iterator[Server]:
-    server = Server("app:app", "--chdir", str(TOUR), cwd=ROOT)
+    server = Server("app:app", "--websocket", "live:app", "--chdir", str(TOUR), cwd=ROOT)
     yield server
     server.stop()
 
 
 def test_demo_is_what_make_demo_runs() -> None:
     shown = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "bin/backline serve app:app --chdir examples/tour" in shown
+    assert "bin/backline serve app:app --websocket live:app --chdir examples/tour" in shown
 
 
 def test_standard_library_alone() -> None:
-    listing = "import sys; sys.path.insert(0, '.'); import app; print(*{name.split('.')[0] for name in sys.modules})"
+    listing = "import sys; sys.path.insert(0, '.'); import app, live; print(*{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", listing], cwd=TOUR, capture_output=True, text=True, check=True
     )
-    foreign = set(done.stdout.split()) - set(sys.stdlib_module_names) - {"app", "pages", "__main__"}
+    foreign = set(done.stdout.split()) - set(sys.stdlib_module_names) - {"app", "live", "pages", "__main__"}
     assert not foreign
 
 
@@ -41,7 +41,7 @@ def test_index_links_to_everything(tour: Server) -> None:
     answer = tour.get("/")
     assert answer.status == 200
     links = set(re.findall(r'href="(/\w*)"', answer.text))
-    assert links >= {"/hello", "/sleep", "/stream", "/events", "/upload", "/request"}
+    assert links >= {"/hello", "/sleep", "/stream", "/events", "/chat", "/upload", "/request"}
     for link in links - {"/sleep", "/stream", "/events"}:
         assert tour.get(link).status == 200, link
     assert tour.get("/nowhere").status == 404

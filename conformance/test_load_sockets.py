@@ -1,0 +1,102 @@
+"""Many WebSockets: idle ones cost little, and one that does not read harms nobody."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import pytest
+from harness import Client, Server, eventually
+from processes import children, resident
+from sockets import Socket, ask, connect
+
+pytestmark = [pytest.mark.load, pytest.mark.timeout(180)]
+
+IDLE = 15_000
+SLOW = 50
+KILOBYTE = 1000
+UVICORN = 20 * KILOBYTE  # what it takes for one of them; benchmarks/ measures it anew
+
+
+@pytest.fixture
+def descriptors() -> None:
+    """Enough for this process; the server inherits the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = IDLE + 1_000
+    assert hard == resource.RLIM_INFINITY or hard >= wanted, f"ulimit -Hn is {hard}; this test wants {wanted}"
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def open_many(server: Server, number: int) -> list[Socket]:
+    """All handshakes of a batch are under way at once; the clients speak the same protocol as everywhere."""
+    found: list[Socket] = []
+    while len(found) < number:
+        batch: list[Client] = [server.connect() for _ in range(min(500, number - len(found)))]
+        for client in batch:
+            ask(client, "/echo")
+        for client in batch:
+            answer = client.head()
+            assert answer.status == 101, answer
+            found.append(Socket(client, answer))
+    return found
+
+
+def test_15000_idle_sockets_are_cheap(serve: Callable[..., Server], descriptors: None) -> None:
+    server = serve("asgi_sockets:app", "--workers", "1")
+    warm = open_many(server, 100)
+    [worker] = children(server)
+    edge_before, worker_before = resident(server.process.pid), resident(worker)
+    sockets = open_many(server, IDLE - len(warm))
+    try:
+        edge = (resident(server.process.pid) - edge_before) / len(sockets)
+        both = edge + (resident(worker) - worker_before) / len(sockets)
+        print(f"{edge / KILOBYTE:.1f} KB at the edge, {both / KILOBYTE:.1f} KB with the worker")
+        assert edge <= 6 * KILOBYTE, f"{edge / KILOBYTE:.1f} KB at the edge for each"
+        assert both <= 0.7 * UVICORN, f"{both / KILOBYTE:.1f} KB in both processes for each"
+        for socket in sockets[::100]:
+            socket.send("still there?")
+        for socket in sockets[::100]:
+            assert socket.message() == "still there?"
+    finally:
+        for socket in [*warm, *sockets]:
+            socket.client.close()
+
+
+def trips(socket: Socket, number: int) -> float:
+    """The median time there and back, in seconds."""
+    times = []
+    for _ in range(number):
+        begun = time.monotonic()
+        socket.send("hello")
+        assert socket.message() == "hello"
+        times.append(time.monotonic() - begun)
+    return statistics.median(times)
+
+
+def test_slow_readers_take_no_memory_and_delay_nobody(serve: Callable[..., Server]) -> None:
+    server = serve("asgi_sockets:app", "--workers", "1", "--websocket-write-timeout", "120s")
+    with connect(server, "/echo") as socket:
+        alone = trips(socket, 200)
+        before = resident(server.process.pid)
+        slow = [connect(server, "/flood") for _ in range(SLOW)]
+        last = ""
+
+        def stands_still() -> bool:
+            nonlocal last
+            seen, last = last, server.get("/").text
+            trips(socket, 20)
+            return seen == last and seen != "0"
+
+        eventually(stands_still, "the applications of the slow readers wait", timeout=60)
+        grown = resident(server.process.pid) - before
+        # 64 KiB may wait for each, and of the message that goes beyond them as much as has been taken from the worker.
+        assert grown < SLOW * 3 * 64 * 1024, f"{grown / KILOBYTE:.0f} KB for {SLOW} slow readers"
+        beside = trips(socket, 200)
+        assert beside < max(3 * alone, 0.02), (
+            f"{beside * 1000:.2f} ms beside slow readers, {alone * 1000:.2f} ms without"
+        )
+        for each in slow:
+            each.client.close()

@@ -122,7 +122,7 @@ func (e *epoll) hurry(c *conn) { e.rest(c, 0) }
 
 // eachDue goes through the table, where the times stand side by side: a WebSocket that idles costs 24 bytes of it each
 // second and is not touched itself. A wheel with a list for each second was the alternative. It would save the rest of
-// the table's walk, 0.1 ms a second for 100,000 connections, for two pointers more in each and a lock in their way.
+// the table's walk, 0.3 ms a second for 100,000 connections, for two pointers more in each (decision 0009).
 func (e *epoll) eachDue(now int64, do func(*conn)) {
 	var found [eventBatch]*conn
 	for n := 0; ; {

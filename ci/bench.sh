@@ -17,5 +17,6 @@ for case in ${CASES:-}; do
   cases+=(--case "$case")
 done
 "$venv/bin/python" benchmarks/side_by_side.py "${cases[@]+"${cases[@]}"}"
+"$venv/bin/python" benchmarks/static_files.py
 ci/bench_edge.sh
 SCHEME=https ci/bench_edge.sh

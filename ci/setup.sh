@@ -64,6 +64,7 @@ want_command wrk "tests under load are left out without it"
 want_command openssl "a test of TLS needs its client"
 want_command nginx "tests behind it are left out without it"
 want_command haproxy "tests behind it are left out without it"
+want_command slowhttptest "tests against slow clients are left out without it"
 
 status=0
 wait "$autobahn" || status=$?

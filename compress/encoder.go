@@ -54,10 +54,12 @@ func (a *appender) Write(p []byte) (int, error) {
 
 // Encoder lends an encoder, to be given back by Close or Release; nil where too many are lent.
 func (c *Compressor) Encoder(coding negotiate.Coding) *Encoder {
+	// Adding first and asking then cannot let two through where there is room for one.
 	if c.lent.Add(1) > int64(c.options.Encoders) {
 		c.lent.Add(-1)
 		return nil
 	}
+	// The garbage collector empties the pool of what nobody has used for a while, so a burst leaves no memory behind.
 	e, ok := c.free[coding].Get().(*Encoder)
 	if !ok {
 		e = &Encoder{owner: c, coding: coding, writer: newWriter(coding, c.options.Level)}
@@ -82,6 +84,7 @@ func newWriter(coding negotiate.Coding, level Level) writer { //nolint:ireturn /
 			panic("compress: zstd: " + err.Error()) // the options are constants
 		}
 		return w
+	// Levels above 4 take milliseconds for a page.
 	case negotiate.Brotli:
 		quality := [...]int{Fast: 1, Balanced: 4, Small: 6}[level]
 		return brotli.NewWriterOptions(nil, brotli.WriterOptions{Quality: quality, LGWin: window})

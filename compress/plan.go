@@ -69,7 +69,7 @@ func (c *Compressor) Plan(scope *backline.Scope, status int, fields []backline.F
 	if !compressible || plan.Length >= 0 && plan.Length < max(c.options.MinSize, 1) {
 		return plan
 	}
-	plan.varies = true
+	plan.varies = true // from here on it depends on the client alone
 	if string(scope.Method) == "HEAD" && plan.Length < 0 {
 		return plan // whether GET's body would be long enough, nobody knows
 	}

@@ -130,10 +130,10 @@ func (run *loading) checkFile(key, path string) {
 	info, err := os.Stat(inside(run.Dir, path))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		run.errs = append(run.errs, usage(run.result.Origins[key].String()+" "+key, "there is no file "+path,
-			"write its path from the folder of the command, or an absolute one"))
+		run.errs = append(run.errs, run.result.Mistake(key,
+			fmt.Errorf("there is no file %s: write its path from the folder of the command, or an absolute one", path)))
 	case err == nil && info.IsDir():
-		run.errs = append(run.errs, usage(run.result.Origins[key].String()+" "+key, path+" is a folder: expected a file", ""))
+		run.errs = append(run.errs, run.result.Mistake(key, fmt.Errorf("%s is a folder: expected a file", path)))
 	}
 }
 

@@ -76,8 +76,8 @@ func addressLimitRows(group string) []Setting {
 		},
 		{
 			Key: "limit_rate", Flags: []string{"limit-rate"}, Kind: KindString, Unit: "requests per time", Group: group, Zero: "no limit",
-			Help: "Requests of one address, such as 100/s, 600/m or 5000/h, then 429 with Retry-After. The address is the client's, as forwarded_headers tell it; where " +
-				"a proxy does not, nothing is counted. Everybody behind one address shares it: a page can take 50 requests, and an office has many readers.",
+			Help: "Requests of one address, such as 100/s, 600/m or 5000/h, then 429 with Retry-After. The address is the client's, as forwarded_headers tell it; of a " +
+				"proxy that does not, all clients count as one. Everybody behind one address shares it: a page can take 50 requests, and an office has many readers.",
 			field: func(c *Config) any { return &c.LimitRate },
 		},
 		{

@@ -70,7 +70,7 @@ func insteadOf(name string) (hint string, known bool) {
 			return family.hint, true
 		}
 	}
-	for _, family := range []func(string) (string, bool){processFlag, tlsFlag} {
+	for _, family := range []func(string) (string, bool){processFlag, tlsFlag, proxyFlag} {
 		if hint, known = family(name); known {
 			return hint, true
 		}
@@ -132,6 +132,19 @@ func tlsFlag(name string) (hint string, known bool) {
 	return hint, hint != ""
 }
 
+// proxyFlag has the flags about proxies in front.
+func proxyFlag(name string) (hint string, known bool) {
+	switch name {
+	case "proxy-headers":
+		hint = "leave it out: the proxies of --forwarded-allow-ips are always believed"
+	case "no-proxy-headers":
+		hint = "use --forwarded-allow-ips '' to believe nobody"
+	case "forwarder-headers", "secure-scheme-headers":
+		hint = "use --forwarded-headers: names of the fields that the proxy sets, x-forwarded-proto among them"
+	}
+	return hint, hint != ""
+}
+
 // serverFlag has the flags about connections and requests.
 func serverFlag(name string) (hint string, known bool) {
 	switch name {
@@ -139,12 +152,6 @@ func serverFlag(name string) (hint string, known bool) {
 		hint = "leave it out: an ASGI application has WebSockets, and refuses them itself"
 	case "ws-max-queue":
 		hint = "leave it out: what an application has not received is bounded by bytes, not by messages"
-	case "proxy-headers":
-		hint = "leave it out: the proxies of --forwarded-allow-ips are always believed"
-	case "no-proxy-headers":
-		hint = "use --forwarded-allow-ips '' to believe nobody"
-	case "forwarder-headers", "secure-scheme-headers":
-		hint = "use --forwarded-headers: names of the fields that the proxy sets, x-forwarded-proto among them"
 	case "http-parser":
 		hint = "leave it out: there is one parser, for HTTP/1.0 and 1.1"
 	case "http", "http-protocols":

@@ -56,15 +56,16 @@ def fuzz(server: Server, run: str) -> Cases:
 
 
 @pytest.fixture(scope="module")
-def results(shared: Callable[..., Server]) -> Iterator[dict[str, Future[Cases]]]:
-    """All runs, begun at once and done as there are processors."""
+def results(shared: Callable[..., Server], request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Cases]]]:
+    """The runs that tests were selected for, all begun by the first of them and done as there are processors."""
     installed = subprocess.run([str(WSTEST), "--autobahnversion"], capture_output=True, text=True, check=False)
     if installed.returncode == SKIPPED:
         pytest.skip(installed.stdout.strip())
     assert installed.returncode == 0, installed.stdout + installed.stderr
     server = shared("asgi_websocket:app")
     pool = ThreadPoolExecutor(os.cpu_count())
-    yield {run: pool.submit(fuzz, server, run) for run in RUNS}
+    selected = {str(test.name) for test in request.session.items}
+    yield {run: pool.submit(fuzz, server, run) for run in RUNS if f"test_autobahn[{run}]" in selected}
     pool.shutdown(cancel_futures=True)
 
 

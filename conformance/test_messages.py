@@ -250,7 +250,7 @@ def test_address_of_another_machine(folder: Path) -> None:
         (["serve", "good", "-b", "127.0.0.1:99999"], ['port "99999" is not a number from 0 to 65535']),
         (["serve", "good", "-b", "127.0.0.1:80", "--port", "81"], ["--bind", "--port", "both say where to listen"]),
         (["serve", "good", "-k", "gevent"], ["comes with a later release", "threads"]),
-        (["serve", "good", "--certfile", "x.pem"], ["this release has no TLS"]),
+        (["serve", "good", "--certfile", "x.pem"], ["flag --certfile: there is no file x.pem"]),
         (["serve", "good", "--chdir", "nowhere"], ["the folder nowhere does not exist"]),
         (["serve", "good", "--access-logformat", "%(zz)s"], ["flag --access-logformat", 'unknown atom "%(zz)s"']),
         (["serve", "good", "--access-logfile", "no/such/folder/log"], ["open access log", "mkdir -p no/such/folder"]),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness import Server, in_parallel
+from harness import Server, eventually, in_parallel
 
 CONTENT = bytes(range(256)) * 2000
 Serve = Callable[..., Server]
@@ -86,7 +86,7 @@ def test_file_wrapper_and_files_that_do_not_stay(server: Server, folder: Path, h
         assert server.get(f"/wrapper/{how}/{name}").body == CONTENT
 
     in_parallel(12, one)
-    assert not [path for path in folder.iterdir() if path.name.startswith(how)]
+    eventually(lambda: not list(folder.glob(f"{how}-*")), "all of them are removed")
 
 
 def test_file_wrapper_and_clients_that_leave(server: Server) -> None:
@@ -180,7 +180,7 @@ def test_a_file_that_is_removed_after_the_answer(starlette: Serve, folder: Path)
         assert server.get(f"/removed/{name}").body == CONTENT
 
     in_parallel(20, one)
-    assert not list(folder.glob("removed-*"))
+    eventually(lambda: not list(folder.glob("removed-*")), "all of them are removed")
 
 
 def test_pathsend_within_declared_folders(starlette: Serve, folder: Path) -> None:

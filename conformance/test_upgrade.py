@@ -142,6 +142,22 @@ def test_nobody_notices_over_tls(upgradable: Callable[..., Upgradable], tmp_path
     assert up.server.wait() == 0
 
 
+def test_http3_moves_when_its_port_is_free(upgradable: Callable[..., Upgradable], tmp_path: Path) -> None:
+    ours = Authority(tmp_path)
+    cert, key = ours.issue("site", "site.example")
+    up = upgradable("supervised", "-w", "1", "--certfile", str(cert), "--keyfile", str(key), "--http3")
+
+    def told() -> str | None:
+        with secure(up.server, "site.example", trust=ours.root) as client:
+            return client.request("GET", "/").header("alt-svc")
+
+    before = told()
+    assert before == f'h3=":{up.server.port}"; ma=86400'
+    for _ in range(2):
+        up.upgrade()
+        eventually(lambda: told() == before, "the new process tells of HTTP/3")
+
+
 def more_than(answers: list[str], count: int) -> bool:
     return len(answers) > count
 

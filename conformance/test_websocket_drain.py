@@ -136,9 +136,10 @@ def test_the_death_of_a_worker_that_lingers(serve: Serve) -> None:
     assert server.get("/").status == 200
 
 
-def test_an_upgrade_leaves_them_with_the_old_process(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.parametrize("apps", [("asgi_pids:app",), ("supervised", "--websocket", "asgi_pids:app")], ids=len)
+def test_an_upgrade_leaves_them_with_the_old_process(serve: Serve, tmp_path: Path, apps: tuple[str, ...]) -> None:
     pid = tmp_path / "pid"
-    server = serve("asgi_pids:app", "-w", "1", "--pid", str(pid), "--websocket-drain", "4", "--graceful-timeout", "2")
+    server = serve(*apps, "-w", "1", "--pid", str(pid), "--websocket-drain", "4", "--graceful-timeout", "2")
     try:
         with connect(server, "/") as socket, server.connect() as busy:
             old = process(socket)

@@ -71,7 +71,11 @@ func (w *WorkerConn) deliver(messages *wire.Messages, m *wire.Message, payload [
 
 // beginsAnswer tells whether a message of this kind carries a status.
 func beginsAnswer(kind wire.Kind) bool {
-	return kind == wire.KindAnswer || kind == wire.KindAnswerOpen || kind == wire.KindStart || kind == wire.KindFile || kind == wire.KindAccept
+	switch kind {
+	case wire.KindAnswer, wire.KindAnswerOpen, wire.KindStart, wire.KindFile, wire.KindAccept:
+		return true
+	}
+	return false
 }
 
 // isLast tells whether a stream's number is free after a message of this kind.
@@ -190,38 +194,25 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 	ex := w.streams[m.Stream]
 	before := ex.state
 	if !allowed(ex, m.Kind) {
-		return nil, 0, fmt.Errorf("a message of kind %d for stream %d, whose answer is further or which is no WebSocket", m.Kind, m.Stream)
+		return nil, 0, fmt.Errorf("a message of kind %d for stream %d, which is beyond it or no WebSocket", m.Kind, m.Stream)
 	}
 	if before == stateSent && beginsAnswer(m.Kind) {
 		w.latency += (d.now.Sub(ex.sent) - w.latency) / 16
 		w.answered++
 	}
 	if before != stateEnded {
-		ex.state = next(before, m)
-		switch {
-		case ex.state == stateOpen && !ex.parked:
-			w.park(ex)
-		case ex.state == stateEnded:
-			w.unpark(ex)
-		}
-		ex.clock = d.now
-		ex.overdue = false // the application has it: it must not be taken back
-		if m.Kind == wire.KindRead {
-			ex.wanted += m.N
-		}
-		if ex.state == stateAnswered {
-			ex.unread += len(m.Data)
-		}
+		w.progress(ex, m)
 	}
-	if isLast(m.Kind) {
+	switch {
+	case isLast(m.Kind):
 		w.close(m.Stream)
 		ex.worker = nil
 		if before == stateEnded {
 			ex.Release()
 		}
-	} else if m.Bad != nil && before == stateOpen {
+	case m.Bad != nil && before == stateOpen:
 		w.closeSocket(ex, CloseInternal, "")
-	} else if m.Bad != nil && before != stateEnded {
+	case m.Bad != nil && before != stateEnded:
 		w.abandon(ex, wire.KindDisconnect)
 	}
 	if before == stateEnded {
@@ -230,11 +221,31 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 	return ex, before, nil
 }
 
+// progress notes what a message for somebody who still waits says of its exchange.
+func (w *WorkerConn) progress(ex *Exchange, m *wire.Message) {
+	ex.state = next(ex.state, m)
+	switch {
+	case ex.state == stateOpen && !ex.parked:
+		w.park(ex)
+	case ex.state == stateEnded:
+		w.unpark(ex)
+	}
+	ex.clock = w.dispatcher.now
+	ex.overdue = false // the application has it: it must not be taken back
+	if m.Kind == wire.KindRead {
+		ex.wanted += m.N
+	}
+	if ex.state == stateAnswered {
+		ex.unread += len(m.Data)
+	}
+}
+
 // allowed tells whether a message of this kind may come now. What comes after the end is nobody's any more.
 func allowed(ex *Exchange, kind wire.Kind) bool {
 	switch kind {
 	case wire.KindAccept, wire.KindClose:
-		return ex.Socket != nil && (ex.state == stateSent || ex.state == stateEnded || ex.state == stateOpen && kind == wire.KindClose)
+		return ex.Socket != nil && (ex.state == stateSent || ex.state == stateEnded ||
+			ex.state == stateOpen && kind == wire.KindClose)
 	case wire.KindSend, wire.KindSendPart:
 		return ex.Socket != nil && (ex.state == stateOpen || ex.state == stateEnded)
 	}

@@ -67,8 +67,8 @@ func TestSafeRequestsAreRepeatedOnce(t *testing.T) {
 	client.expect("fail worker")
 }
 
-// TestUnsentRequests has a worker that takes not one byte: what it was meant to get has been seen by nobody, so all of it
-// goes to the next one, whatever the method, in its order and in front of those that waited.
+// TestUnsentRequests has a worker that takes not one byte: what it was meant to get has been seen by nobody, so all of
+// it goes to the next one, whatever the method, in its order and in front of those that waited.
 func TestUnsentRequests(t *testing.T) {
 	b := setup(t, Options{QueueSize: 1})
 	ours, theirs := net.Pipe()

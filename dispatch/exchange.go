@@ -135,7 +135,8 @@ func (ex *Exchange) Release() {
 	ex.owner.free.Put(ex)
 }
 
-// Held tells whether anybody but the caller holds the exchange: after Disconnect, whether a worker is still busy with it.
+// Held tells whether anybody but the caller holds the exchange: after Disconnect, whether a worker is still busy with
+// it.
 func (ex *Exchange) Held() bool { return ex.refs.Load() > 1 }
 
 // keepBuffer is how large a buffer may stay with an exchange that is used again.

@@ -12,19 +12,18 @@ type Failure struct {
 
 // Codes with which WebSockets end (RFC 6455 7.4.1 and the registry it made).
 const (
-	CloseNormal    = 1000
-	CloseGoingAway = 1001
-	CloseNoStatus  = 1005 // never sent: the close frame had no code
-	CloseLost      = 1006 // never sent: there was no close frame
-	CloseInternal  = 1011
-	CloseRestart   = 1012
+	CloseLost     = 1006 // never sent: there was no close frame
+	CloseInternal = 1011
+	CloseRestart  = 1012
 )
 
 // The failures. They are values, compared by address.
 //
 //nolint:gochecknoglobals // never written; Go has no constants of a struct type
 var (
-	FailQueueFull = &Failure{503, "queue-full", "The server is busy and its queue is full. Try again in a moment.", 1, CloseRestart}
+	FailQueueFull = &Failure{
+		503, "queue-full", "The server is busy and its queue is full. Try again in a moment.", 1, CloseRestart,
+	}
 	FailQueueTime = &Failure{503, "queue-timeout", "The server is busy. Try again in a moment.", 1, CloseRestart}
 	FailStopping  = &Failure{503, "stopping", "The server is being restarted. Try again in a moment.", 1, CloseRestart}
 	FailWorker    = &Failure{502, "worker", "The process that ran this request ended unexpectedly.", 0, CloseInternal}

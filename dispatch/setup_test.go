@@ -17,7 +17,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(dispatchtest.Main(m)) }
 
-// bundle is a dispatcher whose clock the test turns itself, by look, so that nothing depends on how busy the machine is.
+// bundle is a dispatcher whose clock the test turns itself, by look, so that nothing depends on how busy the machine
+// is.
 type bundle struct {
 	*Dispatcher
 	t    *testing.T

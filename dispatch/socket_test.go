@@ -12,7 +12,11 @@ import (
 func (c *client) Accept(_ *Exchange, m *wire.Message) { c.events <- "accept " + string(m.Data) }
 
 func (c *client) Message(_ *Exchange, data []byte, text, last bool) {
-	c.events <- fmt.Sprintf("message %s %t %t", data, text, last)
+	kind := map[bool]string{true: "text", false: "binary"}[text]
+	if !last {
+		kind += ", goes on"
+	}
+	c.events <- fmt.Sprintf("message %s %s", data, kind)
 }
 
 func (c *client) Close(_ *Exchange, code int, reason []byte) {
@@ -44,7 +48,7 @@ func TestSocket(t *testing.T) {
 	c, stream := b.accepted(w, "/ws")
 	w.Send(dispatchtest.Tuple{wire.KindSendPart, stream, "one "}, dispatchtest.Tuple{wire.KindSend, stream, "two"},
 		dispatchtest.Tuple{wire.KindSend, stream, []byte{0}}, dispatchtest.Tuple{wire.KindRead, stream, 7})
-	c.expect("message one  true false", "message two true true", "message \x00 false true", "wanted 7 false")
+	c.expect("message one  text, goes on", "message two text", "message \x00 binary", "wanted 7 false")
 	c.ex.SendMessage([]byte("up"), true)
 	if m := w.Expect(wire.KindReceive); string(m.Data) != "up" || !m.Text {
 		t.Errorf("the worker got %+v", m)

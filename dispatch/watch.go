@@ -176,8 +176,7 @@ func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict 
 		}
 		elapsed := now.Sub(ex.clock)
 		switch {
-		case ex.state == stateSent && options.Timeout > 0 && elapsed > options.Timeout && (ex.bodyDone || ex.wanted <= 0 || ex.Socket != nil):
-			// While the worker wants more body the application may wait for its client, whom the edge watches.
+		case ex.state == stateSent && options.Timeout > 0 && elapsed > options.Timeout && !ex.waitsForBody():
 			verdicts = append(verdicts, w.giveUp(ex, FailTimeout, uint32(stream), elapsed))
 		case ex.state == stateAnswered && options.StreamTimeout > 0 && elapsed > options.StreamTimeout && ex.unread == 0:
 			verdicts = append(verdicts, w.giveUp(ex, FailSilent, uint32(stream), elapsed))
@@ -195,6 +194,10 @@ func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict 
 	}
 	return verdicts
 }
+
+// waitsForBody tells whether the application may wait for its client, whom the edge watches: while the worker wants
+// more body.
+func (ex *Exchange) waitsForBody() bool { return !ex.bodyDone && ex.wanted > 0 && ex.Socket == nil }
 
 // giveUp ends an exchange whose application takes too long. A task can be cancelled, which carryOut does when it has
 // seen where it stands; a thread cannot, so its worker is replaced, and what it has not begun is taken back.

@@ -116,16 +116,9 @@ func (c *conn) perform(op operation) {
 		ex.Took(n)
 		c.mu.Lock()
 	case opSendMessage:
-		data, text := c.ws.message, c.ws.text
-		c.mu.Unlock()
-		ex.SendMessage(data, text)
-		c.mu.Lock()
-		c.ws.message = nil
+		c.sendMessage(ex)
 	case opTellClosed:
-		code, reason := c.ws.code, c.ws.reason
-		c.mu.Unlock()
-		ex.CloseSocket(code, reason)
-		c.mu.Lock()
+		c.tellClosed(ex)
 	case opHearEnd:
 		c.mu.Unlock()
 		gone := !c.answer.wsgi || ex.Waiting()

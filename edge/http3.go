@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"unique"
 
 	"github.com/quic-go/quic-go"
 	quich3 "github.com/quic-go/quic-go/http3"
-	"golang.org/x/sys/unix"
 
 	"backline"
 )
@@ -24,7 +23,7 @@ import (
 type http3 struct {
 	server      *Server
 	net         quich3.Server
-	ports       []*quicPort
+	ports       atomic.Pointer[[]*quicPort]
 	sessions    roster[*quicSession]
 	handshaking atomic.Int64
 	drained     atomic.Int64 // when clients were told to leave, by the server's clock; 0 before
@@ -74,18 +73,12 @@ const headOverhead = 32 * 128
 const farewell = time.Second
 
 // ListenPackets opens the UDP port with the listener's number, for HTTP/3; it does nothing where there is no such number.
-// The processes of an upgrade share it for a moment.
+// The processes of an upgrade do not share it: each would get packets of the other's connections.
 func (l *Listener) ListenPackets(ctx context.Context) error {
 	if l.local.Port == 0 {
 		return nil
 	}
-	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		var failed error
-		err := raw.Control(func(fd uintptr) {
-			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
-		})
-		return errors.Join(err, failed)
-	}}
+	var config net.ListenConfig
 	packets, err := config.ListenPacket(ctx, "udp", l.Addr().String())
 	if err != nil {
 		return explainBind("udp://"+l.Addr().String(), err)
@@ -100,6 +93,15 @@ func newHTTP3(s *Server) *http3 {
 		Handler: http.HandlerFunc(h.serve), MaxHeaderBytes: s.headRoom + headOverhead, Logger: s.options.Log,
 	}
 	return h
+}
+
+// ServePackets serves the UDP port of one of Run's listeners that got one after Run had begun, and before its context
+// ended: a process that takes another's place has to wait for that one's.
+func (s *Server) ServePackets(l *Listener) error {
+	if l.packets == nil {
+		return nil
+	}
+	return s.http3.open(l)
 }
 
 // open serves a listener's UDP port from now on.
@@ -133,7 +135,8 @@ func (h *http3) open(l *Listener) error {
 	if err != nil {
 		return errors.Join(err, port.packets.Close())
 	}
-	h.ports = append(h.ports, port)
+	all := append(slices.Clone(h.opened()), port)
+	h.ports.Store(&all)
 	h.running.Go(func() { h.accept(port) })
 	return nil
 }
@@ -235,13 +238,14 @@ func (one *quicSession) closeIfIdle(now int64, age time.Duration) bool {
 // leave refuses new connections and requests (GOAWAY, RFC 9114 5.2), and lets those that have begun end. What it gives
 // cuts them.
 func (h *http3) leave() (cut func()) {
-	if len(h.ports) == 0 {
+	ports := h.opened()
+	if len(ports) == 0 {
 		return func() {}
 	}
 	h.drained.Store(h.server.clock.Load())
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
-	for _, port := range h.ports {
+	for _, port := range ports {
 		_ = port.listener.Close()
 	}
 	group.Go(func() { _ = h.net.Shutdown(ctx) })
@@ -250,15 +254,24 @@ func (h *http3) leave() (cut func()) {
 		cancel()
 		group.Wait()
 		h.running.Wait()
-		for _, port := range h.ports {
+		for _, port := range ports {
 			_ = port.transport.Close()
 			_ = port.packets.Close()
 		}
+		h.ports.Store(nil)
 	}
 }
 
 // cut ends every connection at once.
 func (h *http3) cut() { h.sessions.each((*quicSession).close) }
+
+// opened are the ports that are served.
+func (h *http3) opened() []*quicPort {
+	if ports := h.ports.Load(); ports != nil {
+		return *ports
+	}
+	return nil
+}
 
 func udpAddress(a net.Addr) backline.Addr {
 	udp, is := a.(*net.UDPAddr)
@@ -270,8 +283,8 @@ func udpAddress(a net.Addr) backline.Addr {
 
 // told is what clients of the TCP port are told: that there is HTTP/3, and where (RFC 7838). Empty: there is none.
 func (h *http3) told(port int) string {
-	for _, each := range h.ports {
-		if each.local.Port == port {
+	for _, each := range h.opened() {
+		if each.local.Port == port && h.drained.Load() == 0 {
 			return each.told
 		}
 	}

@@ -56,6 +56,7 @@ func (c *conn) sendFile(file *static.Answer, m *wire.Message) {
 		c.server.complain(c.ex, complaintShortFile)
 		a.failed, a.keepAlive = dispatch.FailApp.Name, false
 	}
+	// One packet less, and one time less that the client is woken.
 	if size > 0 {
 		c.writeAhead(*buffer)
 	} else {
@@ -100,7 +101,7 @@ func (c *conn) sendNext() (n int, more bool) {
 			c.broken = !errors.Is(err, syscall.EAGAIN)
 			return 0, false
 		}
-		c.out.copies = true
+		c.out.copies = true // for this answer; others may lie on another file system
 	}
 	piece, err := c.out.peek(c.server)
 	if err != nil {

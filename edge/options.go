@@ -44,8 +44,8 @@ type Options struct {
 	TempDir string
 	// TLS encrypts the connections of every listener that is not Plain. nil: none. NextProtos is the edge's to set.
 	TLS *tls.Config
-	// Plain may answer a request that came without TLS in the application's stead: a redirect to https, or what an authority
-	// that is to give a certificate wants to see. nil, from it or in its place: the application answers.
+	// Plain may answer a request that came without TLS in the application's stead: a redirect to https, or what an
+	// authority that is to give a certificate wants to see. nil, from it or in its place: the application answers.
 	Plain func(scope *backline.Scope) *Page
 	// HTTP2 offers HTTP/2 to clients with TLS. HTTP2Cleartext takes it from clients without that begin with it ("prior
 	// knowledge"), as proxies inside a network do.

@@ -22,7 +22,8 @@ func newPage(status int, reason string, wait int, more []backline.Field) wire.Me
 	m.Fields = append(m.Fields, backline.Field{Name: []byte("Content-Type"), Value: []byte("text/plain; charset=utf-8")})
 	m.Fields = append(m.Fields, more...)
 	if wait > 0 {
-		m.Fields = append(m.Fields, backline.Field{Name: []byte("Retry-After"), Value: strconv.AppendInt(nil, int64(wait), 10)})
+		seconds := strconv.AppendInt(nil, int64(wait), 10)
+		m.Fields = append(m.Fields, backline.Field{Name: []byte("Retry-After"), Value: seconds})
 	}
 	return m
 }

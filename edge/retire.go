@@ -27,6 +27,7 @@ func (s *Server) letGo(ctx context.Context, grace time.Duration) {
 	s.retiring.Store(true)
 	var leaving sync.WaitGroup
 	defer leaving.Wait()
+	leaving.Go(func() { s.http3.release(ctx) })
 	begun, told := time.Now(), false
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -68,7 +69,7 @@ func (s *Server) holding(patience time.Duration) (held int) {
 	return held
 }
 
-// holding counts requests of HTTP/2, and connections where there are none.
+// holding counts requests of HTTP/2 and 3, and connections of HTTP/2 where there are none.
 func (h *http2) holding() (held int) {
 	streams := 0
 	h.server.streams.each(func(st *stream) {
@@ -81,6 +82,14 @@ func (h *http2) holding() (held int) {
 		h.carriers.each(func(*carrier) { held++ })
 	}
 	return held
+}
+
+// release gives the UDP ports up once their last client has left: no other process can have them before.
+func (h *http3) release(ctx context.Context) {
+	giveUp := h.leave()
+	defer context.AfterFunc(ctx, h.cut)()
+	h.sessions.end()
+	giveUp()
 }
 
 // holds tells whether the connection still keeps the server, after closing it if it has idled for too long.

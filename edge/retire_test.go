@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"backline/dispatch"
+	"backline/websocket"
 )
 
 // expectReleased waits until a server that retires has let go of everything but WebSockets.
@@ -121,7 +122,7 @@ func TestRetireKeepsWebSockets(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	b.stop()
-	client.expectClose(dispatch.CloseGoingAway)
+	client.expectClose(websocket.CloseGoingAway)
 }
 
 func TestAStopWhileAServerRetires(t *testing.T) {
@@ -187,5 +188,58 @@ func TestRetireCutsRequestsOfHTTP2InTheEnd(t *testing.T) {
 			b.Retire()
 			b.expectReleased()
 		})
+	}
+}
+
+func TestRetireGivesTheUDPPortUp(t *testing.T) {
+	t.Parallel()
+	begun := make(chan *dispatch.Exchange, 1)
+	b := start(t, over("h3", Options{}), handler{answer: func(ex *dispatch.Exchange) { begun <- ex }})
+	client := b.client("h3")
+	var group sync.WaitGroup
+	defer group.Wait()
+	group.Go(func() {
+		if _, body := fetch(t, client, http.MethodGet, b.url("h3", "/slow"), nil); body != "/slow" {
+			t.Errorf("got %q", body)
+		}
+	})
+	ex := <-begun
+	b.Retire()
+	eventually(t, "it retires", b.retiring.Load)
+	if packets, err := net.ListenPacket("udp", b.address); err == nil {
+		_ = packets.Close()
+		t.Error("the port can be had while a client is still connected to it")
+	}
+	hello(ex)
+	b.expectReleased()
+	eventually(t, "the port can be had", func() bool {
+		packets, err := net.ListenPacket("udp", b.address)
+		if err == nil {
+			_ = packets.Close()
+		}
+		return err == nil
+	})
+}
+
+func TestServePacketsOfARunningServer(t *testing.T) {
+	t.Parallel()
+	b := start(t, over("h2", Options{}), handler{answer: hello})
+	l, err := Listen(t.Context(), "127.0.0.1:0", 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := b.ServePackets(l); err != nil || len(b.http3.opened()) != 0 {
+		t.Fatalf("a listener without a UDP port: %v", err)
+	}
+	if err := l.ListenPackets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.ServePackets(l); err != nil {
+		t.Fatal(err)
+	}
+	b.address = l.Addr().String()
+	if _, body := fetch(t, b.client("h3"), http.MethodGet, b.url("h3", "/there"), nil); body != "/there" {
+		t.Errorf("got %q", body)
 	}
 }

@@ -93,10 +93,7 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...*Lis
 	group.Go(func() { s.keepTime(inner) })
 	group.Go(s.http2.run)
 	for _, l := range listeners {
-		if l.packets == nil {
-			continue
-		}
-		if err := s.http3.open(l); err != nil {
+		if err := s.ServePackets(l); err != nil {
 			return err
 		}
 	}

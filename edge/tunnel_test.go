@@ -11,6 +11,7 @@ import (
 
 	"backline/dispatch"
 	"backline/dispatch/dispatchtest"
+	"backline/websocket"
 	"backline/wire"
 )
 
@@ -168,7 +169,7 @@ func TestTunnelIsCut(t *testing.T) {
 		"reset":      {func(_ *bundle, f *framed) { f.must(f.WriteRSTStream(1, h2.ErrCodeCancel)) }, dispatch.CloseLost},
 		"half":       {func(_ *bundle, f *framed) { f.must(f.WriteData(1, true, nil)) }, dispatch.CloseLost},
 		"connection": {func(_ *bundle, f *framed) { _ = f.Close() }, dispatch.CloseLost},
-		"drain":      {func(b *bundle, _ *framed) { b.stop() }, dispatch.CloseGoingAway},
+		"drain":      {func(b *bundle, _ *framed) { b.stop() }, websocket.CloseGoingAway},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -212,7 +212,7 @@ func (c *conn) closeSocket(code int, reason string) {
 }
 
 // leave ends a socket because the server does.
-func (c *conn) leave() { c.closeSocket(dispatch.CloseGoingAway, "") }
+func (c *conn) leave() { c.closeSocket(websocket.CloseGoingAway, "") }
 
 // exchangeFrames moves what can be moved while the connection is a WebSocket.
 func (c *conn) exchangeFrames() (operation, bool) {
@@ -278,6 +278,23 @@ func (c *conn) readFrame() (operation, bool) {
 	return opNone, true
 }
 
+// sendMessage passes a message on, without the lock.
+func (c *conn) sendMessage(ex *dispatch.Exchange) {
+	data, text := c.ws.message, c.ws.text
+	c.mu.Unlock()
+	ex.SendMessage(data, text)
+	c.mu.Lock()
+	c.ws.message = nil
+}
+
+// tellClosed tells the worker how the socket has ended, without the lock.
+func (c *conn) tellClosed(ex *dispatch.Exchange) {
+	code, reason := c.ws.code, c.ws.reason
+	c.mu.Unlock()
+	ex.CloseSocket(code, reason)
+	c.mu.Lock()
+}
+
 // fillFrames reads into a borrowed buffer: an idle socket has none. False: nothing to do before the next event.
 func (c *conn) fillFrames() bool {
 	ws := c.ws
@@ -313,7 +330,7 @@ func (c *conn) fillFrames() bool {
 // returnBuffer gives the borrowed buffer back; what has not been parsed is kept apart.
 func (c *conn) returnBuffer() {
 	ws := c.ws
-	ws.parser.Next(nil) // gives back what the last message lay in, where that was not c.in
+	_, _, _ = ws.parser.Next(nil) // gives back what the last message lay in, where that was not c.in
 	rest := c.in[c.off:]
 	switch {
 	case len(rest) == 0:

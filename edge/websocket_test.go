@@ -11,6 +11,7 @@ import (
 
 	"backline/dispatch"
 	"backline/dispatch/dispatchtest"
+	"backline/websocket"
 	"backline/wire"
 )
 
@@ -243,7 +244,8 @@ func TestWebSocketHandshakesThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestWebSocketSlowReader: what waits for a client that does not read stays within the window, and the client is cut off.
+// TestWebSocketSlowReader: what waits for a client that does not read stays within the window, and the client is cut
+// off.
 func TestWebSocketSlowReader(t *testing.T) {
 	t.Parallel()
 	const window = 16 << 10
@@ -304,7 +306,7 @@ func TestWebSocketsLeaveWithTheServer(t *testing.T) {
 	c := b.dial()
 	c.open("")
 	b.stop()
-	c.expectClose(dispatch.CloseGoingAway)
+	c.expectClose(websocket.CloseGoingAway)
 	c.say(frame(8, "\x03\xe9"))
 	c.expectEnd()
 }

@@ -48,6 +48,7 @@ func AcceptEncoding(fields []backline.Field) Accepted {
 			}
 		}
 	}
+	// What "*" says holds for codings that are not listed; of identity only that it is refused (12.5.3).
 	for c := range accepted {
 		if accepted[c] == notListed && (others != notListed && c != int(Identity) || others == 0) {
 			accepted[c] = others
@@ -85,7 +86,7 @@ func weight(text []byte) (thousandths int16, ok bool) {
 	if len(text) < 3 || text[0]|0x20 != 'q' || text[1] != '=' || len(text) > len("q=0.123") {
 		return 0, false
 	}
-	digits := text[2:]
+	digits := text[2:] // "1", "0.5": at most three digits behind the dot, and no other before it
 	if len(digits) > 1 && digits[1] != '.' {
 		return 0, false
 	}

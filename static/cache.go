@@ -10,7 +10,10 @@ import (
 // cache remembers for a second which file a name led to, and that a compressed neighbour is absent: a file that is
 // asked for often is opened once a second instead of for each request. Whether a remembered file has been written to
 // is looked at for each request (File.changed), so what may be a second late is only that a name leads to another
-// file now.
+// file now. For a file with three absent neighbours that is 2 us a request instead of 36.
+//
+// Absent files are not remembered, only absent neighbours of files that exist: a client that makes names up would push
+// out what others ask for.
 //
 // All places live equally long, so the order in which they came is the order in which they go.
 type cache struct {
@@ -27,7 +30,7 @@ type key struct {
 	coding negotiate.Coding
 }
 
-// place is what a name led to; no file: to nothing.
+// place is what a name led to; no file: to nothing. It holds the file open, together with the answers that send it.
 type place struct {
 	key
 
@@ -43,7 +46,7 @@ func (c *cache) get(folder *Folder, name []byte, coding negotiate.Coding, now ti
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.places[key{folder, string(name), coding}]
+	p := c.places[key{folder, string(name), coding}] // the compiler makes no copy of name for this
 	switch {
 	case p == nil || now.After(p.expires):
 		return nil, false
@@ -68,7 +71,8 @@ func (c *cache) put(folder *Folder, name string, coding negotiate.Coding, file *
 		c.forget(old)
 	}
 	c.dropOld(now)
-	for len(c.places) >= c.limit {
+	// The queue is bounded by itself, because a file that is written to all the time leaves a place in it each time.
+	for len(c.places) >= c.limit || len(c.queue) >= 2*c.limit {
 		c.dropFirst()
 	}
 	p := &place{key: k, expires: now.Add(remember)}
@@ -92,12 +96,14 @@ func (c *cache) forget(p *place) {
 	}
 }
 
+// dropFirst forgets the place that came first.
 func (c *cache) dropFirst() {
 	c.forget(c.queue[0])
 	c.queue[0] = nil
 	c.queue = c.queue[1:]
 }
 
+// dropOld forgets what would not be used any more, so that its file is closed.
 func (c *cache) dropOld(now time.Time) {
 	for len(c.queue) > 0 && (c.queue[0].gone || now.After(c.queue[0].expires)) {
 		c.dropFirst()

@@ -18,6 +18,7 @@ type conditions struct {
 // makes the first worthless.
 func readConditions(fields []backline.Field) (c conditions) {
 	for _, f := range fields {
+		// All of them begin with an i or an r; a browser's twenty others are passed over quickly.
 		if len(f.Name) == 0 || f.Name[0]|0x20 != 'i' && f.Name[0]|0x20 != 'r' {
 			continue
 		}

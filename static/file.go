@@ -63,12 +63,14 @@ func (f *File) ReadAt(p []byte, at int64) (int, error) { return f.file.ReadAt(p,
 // it costs a call: an answer with the old length and the old ETag around new bytes would stay in caches.
 func (f *File) changed() bool {
 	var now unix.Stat_t
+	// Not os.File.Stat, which would allocate.
 	if err := unix.Fstat(f.fd, &now); err != nil {
 		return true
 	}
 	return now.Size != f.size || now.Mtim.Nano() != f.modified.UnixNano()
 }
 
+// retain and release count who uses the file. The last one closes it.
 func (f *File) retain() *File {
 	f.refs.Add(1)
 	return f

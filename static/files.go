@@ -121,7 +121,7 @@ func (f *Files) find(folder *Folder, name []byte, coding negotiate.Coding, now t
 	base := string(name)
 	file, err := openRegular(folder, base+coding.Suffix(), now)
 	if err != nil && coding == negotiate.Identity {
-		return nil, err // not remembered: a client that makes names up would push out what others ask for
+		return nil, err
 	}
 	if file != nil {
 		file.describe(f.typeOf(base), coding, f.caching(base))

@@ -55,7 +55,8 @@ func explain(path string, err error) error {
 }
 
 // look finds out whether the path still leads to the folder that is open, and opens what it leads to now: a deploy may
-// have put a new folder there, or turned the link "current" to another one.
+// have put a new folder there, or turned the link "current" to another one. It is called with mu held, and once before
+// anybody else knows the folder.
 func (f *Folder) look(now time.Time) error {
 	info, err := os.Stat(f.path)
 	if err == nil && !info.IsDir() {

@@ -11,6 +11,7 @@ func decode(buffer, path []byte) (decoded []byte, ok bool) {
 	if bytes.IndexByte(path, '%') < 0 {
 		return path, true
 	}
+	// Once and no more: what is still an escape afterwards ("%252e") is a name with a percent sign in it.
 	for i := 0; i < len(path); i++ {
 		c := path[i]
 		if c == '%' {

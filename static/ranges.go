@@ -34,7 +34,7 @@ func parseRanges(field []byte, size int64) (spans []span, ok bool) {
 		if count++; !valid || count > mostRanges {
 			return nil, false
 		}
-		if one.length > 0 {
+		if one.length > 0 { // those beyond the end are left out, as long as another is there
 			spans = append(spans, one)
 			total += one.length
 		}
@@ -43,6 +43,7 @@ func parseRanges(field []byte, size int64) (spans []span, ok bool) {
 	return spans, ok && total <= size
 }
 
+// cutUnit separates "bytes" from what follows. Other units exist in specifications only.
 func cutUnit(field []byte) (set []byte, isBytes bool) {
 	unit, set, found := bytes.Cut(field, []byte{'='})
 	return set, found && backline.EqualFold(unit, "bytes")
@@ -59,7 +60,7 @@ func parseRange(item []byte, size int64) (one span, valid bool) {
 	switch {
 	case !validFirst || !validLast:
 		return span{}, false
-	case len(left) == 0:
+	case len(left) == 0: // the last bytes; all of them where there are fewer, none for "-0"
 		n := min(last, size)
 		return span{size - n, n}, true
 	case len(right) == 0:
@@ -101,6 +102,7 @@ func (a *Answer) partial(spans []span, size int64) {
 		return
 	}
 	kind := a.find("content-type")
+	// A random one need not be looked for in the file (RFC 2046 5.1.1): 128 bits that nobody can know beforehand.
 	boundary := strconv.FormatUint(rand.Uint64(), 36) + strconv.FormatUint(rand.Uint64(), 36)
 	a.set("Content-Type", []byte("multipart/byteranges; boundary="+boundary))
 	for i, s := range spans {
@@ -116,6 +118,7 @@ func (a *Answer) partial(spans []span, size int64) {
 	a.append(Part{Data: tail, Length: int64(len(tail))})
 }
 
+// append adds a part of the body.
 func (a *Answer) append(p Part) {
 	a.Parts = append(a.Parts, p)
 	a.Length += p.Length

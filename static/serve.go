@@ -18,7 +18,7 @@ func (f *Files) Serve(scope *backline.Scope) *Answer {
 	if len(f.options.Mounts) == 0 {
 		return nil
 	}
-	var buffer [256]byte
+	var buffer [256]byte // on the stack; longer paths with escapes in them move to the heap
 	mount, name := match(f.options.Mounts, scope.Path, buffer[:0])
 	if mount == nil {
 		return nil
@@ -28,6 +28,7 @@ func (f *Files) Serve(scope *backline.Scope) *Answer {
 		if f.options.Fallthrough {
 			return nil
 		}
+		// Without a look at the disk: whether there is such a file is no business of somebody who wants to write.
 		return plain(405, "Files can only be read.\n", field("Allow", "GET, HEAD"))
 	}
 	answer := f.serve(scope, mount.folder, name)
@@ -45,7 +46,7 @@ func (f *Files) Serve(scope *backline.Scope) *Answer {
 func match(mounts []*Mount, path, buffer []byte) (found *Mount, name []byte) {
 	decoded, ok := decode(buffer, path)
 	if !ok {
-		decoded = path
+		decoded = path // "/static/%zz" is still under "/static/", and must not reach the application as something else
 	}
 	for _, m := range mounts {
 		if len(decoded) >= len(m.prefix) && string(decoded[:len(m.prefix)]) == m.prefix &&
@@ -62,6 +63,7 @@ func match(mounts []*Mount, path, buffer []byte) (found *Mount, name []byte) {
 	return found, decoded[len(found.prefix):]
 }
 
+// indexFile is the one name that is tried for a folder.
 const indexFile = "index.html"
 
 // serve answers for a name in a folder.
@@ -69,6 +71,7 @@ func (f *Files) serve(scope *backline.Scope, folder *Folder, name []byte) *Answe
 	if name == nil {
 		return notFound()
 	}
+	// With a capacity of its own, because name may be a part of the request's path.
 	if n := len(name); f.options.Index && (n == 0 || name[n-1] == '/') {
 		name = append(name[:n:n], indexFile...)
 	}
@@ -86,6 +89,7 @@ func (f *Files) serve(scope *backline.Scope, folder *Folder, name []byte) *Answe
 	file, varies := f.prefer(scope, folder, name, file, now)
 	answer := &Answer{Status: 200, Fields: file.fields, file: file}
 	if !varies {
+		// The fields are the file's, and shared by all its answers; only how many of them count is this answer's.
 		answer.Fields = answer.Fields[:len(answer.Fields)-1]
 	}
 	answer.shape(scope, &validators{file.etag, file.lastModified, file.modified}, file.size)
@@ -102,6 +106,7 @@ func (f *Files) prefer(
 	}
 	var found [len(neighbours)]*File
 	order := make([]negotiate.Coding, 0, len(neighbours))
+	// All of them, also those that this client does not accept. An error is that neighbour's alone: the file is there.
 	for i, coding := range neighbours {
 		if found[i], _ = f.find(folder, name, coding, now); found[i] != nil {
 			order = append(order, coding)
@@ -175,12 +180,13 @@ func (f *Files) refuse(scope *backline.Scope, err error) *Answer {
 	number, isNumber := errors.AsType[syscall.Errno](err)
 	switch {
 	case !isNumber, errors.Is(err, fs.ErrNotExist), number == syscall.ENOTDIR, number == syscall.ELOOP,
-		number == syscall.ENAMETOOLONG, number == syscall.ENXIO, number == syscall.EXDEV:
-		// Not a number: it is no regular file, or a link leads out of the folder.
+		number == syscall.ENAMETOOLONG, number == syscall.ENXIO:
+		// Not a number: it is no regular file, or a link leads out of the folder. ENXIO: it is a socket.
 		return notFound()
 	case errors.Is(err, fs.ErrPermission):
 		f.complain(scope, err)
 		return plain(403, "This file may not be read.\n")
+	// Not 404, which caches keep: it is over when some downloads are.
 	case number == syscall.EMFILE || number == syscall.ENFILE:
 		f.complain(scope, err)
 		return plain(503, "Too many files are open.\n", field("Retry-After", "1"))
@@ -197,7 +203,8 @@ func (f *Files) complain(scope *backline.Scope, err error) {
 	}
 }
 
-// redirect leads from "/docs" to "/docs/", so that relative links in the index work.
+// redirect leads from "/docs" to "/docs/", so that relative links in the index work. The path has been found servable,
+// so it does not begin with two slashes, which would name another host.
 func redirect(scope *backline.Scope) *Answer {
 	target := append(append([]byte{}, scope.Path...), '/')
 	if len(scope.Query) > 0 {

@@ -121,7 +121,7 @@ func TestFailureOfTheFirstGenerationEndsRun(t *testing.T) {
 		"exits":        {"exit", nil, backline.CodeApp, "exit status 7", "giving up: no database"},
 		"never hello":  {"mute", nil, backline.CodeWorker, "before it said hello: exit status 1", "cannot even begin"},
 		"other one":    {"old", nil, backline.CodeProtocol, "the worker runs backline", ""},
-		"never up":     {"hang", func(o *Options) { o.BootTimeout = 2 * time.Second }, backline.CodeApp, "within 2s", "hanging"},
+		"never up":     {"hang", func(o *Options) { o.BootTimeout = 10 * time.Second }, backline.CodeApp, "within 10s", "hanging"},
 		"no python":    {"fine", func(o *Options) { o.Command = []string{"python-none"} }, backline.CodeWorker, `cannot run "python-none"`, ""},
 		"no directory": {"fine", func(o *Options) { o.Dir = "/none" }, backline.CodeWorker, "cannot start in /none", ""},
 	}

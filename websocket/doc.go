@@ -3,9 +3,9 @@
 // goroutine and no timer, so the same code serves HTTP/1.1, HTTP/2 (RFC 8441) and an epoll loop. What takes time or
 // needs a peer, the closing handshake, pings and the limits on what is unread, is its user's business.
 //
-// Read handshake.go and extension.go (how a connection begins), codecs.go (limits, and what connections share), parser.go
-// and message.go (frames to events), writer.go (messages to frames), deflate.go (compression); frame.go and close.go
-// hold the numbers.
+// Read handshake.go and extension.go (how a connection begins), codecs.go (limits, and what connections share),
+// parser.go and message.go (frames to events), writer.go (messages to frames), deflate.go (compression); frame.go and
+// close.go hold the numbers.
 //
 // # How strict
 //

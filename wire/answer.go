@@ -20,9 +20,11 @@ type Message struct {
 	Status int              // KindAnswer, KindAnswerOpen, KindStart, KindFile; KindClose's code
 	Reason []byte           // the WSGI status line's reason, nil for the standard one
 	Fields []backline.Field // the same kinds, KindHint and KindAccept
-	Data   []byte           // body, KindError's message, KindFile's path, KindTrace's text, KindAccept's subprotocol, KindClose's reason
-	Text   bool             // Data of KindSend and KindSendPart is text, valid UTF-8 unless Bad
-	N      int              // KindRead
+	// Data is a body, KindError's message, KindFile's path, KindTrace's text, KindAccept's subprotocol or KindClose's
+	// reason.
+	Data []byte
+	Text bool // Data of KindSend and KindSendPart is text, valid UTF-8 unless Bad
+	N    int  // KindRead
 	// Offset and Length say which bytes of KindFile's file are the body; all from Offset on where Length is -1.
 	Offset, Length int64
 	// Bad says why the header fields of an answer cannot be sent; the rest of the message is as usual.

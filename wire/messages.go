@@ -26,9 +26,9 @@ const (
 
 // From the server to the worker.
 const (
-	// KindRequest (16, stream, scope, body, more): scope is a WSGI environ or an ASGI scope without the entries that
-	// equal the welcome's defaults; its "type" says when it is a WebSocket's. more is 0 (body is whole), 1 (pieces follow, the worker's window is open) or 2
-	// (pieces follow once the worker asks with KindRead: the client waits for 100-continue).
+	// KindRequest (16, stream, scope, body, more): scope is a WSGI environ or an ASGI scope without the entries that equal
+	// the welcome's defaults; its "type" says when it is a WebSocket's. more is 0 (body is whole), 1 (pieces follow, the
+	// worker's window is open) or 2 (pieces follow once the worker asks with KindRead: the client waits for 100-continue).
 	KindRequest Kind = 16
 	// KindBody (17, stream, data, more): a piece of the request's body.
 	KindBody Kind = 17
@@ -85,8 +85,8 @@ const (
 	KindAlive Kind = 42
 	// KindTrace (43, token, text): control connection only.
 	KindTrace Kind = 43
-	// KindAccept (44, stream, subprotocol, headers): the WebSocket's handshake is answered with 101. subprotocol is a str or
-	// None. Any other answer than this (KindAnswer, KindStart, ...) is the client's answer instead.
+	// KindAccept (44, stream, subprotocol, headers): the WebSocket's handshake is answered with 101. subprotocol is a str
+	// or None. Any other answer than this (KindAnswer, KindStart, ...) is the client's answer instead.
 	KindAccept Kind = 44
 	// KindSend (45, stream, data): a WebSocket message, or the last piece of one: str for text, bytes for binary.
 	KindSend Kind = 45

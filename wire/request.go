@@ -114,8 +114,8 @@ func (b *Batch) begin(kind Kind, stream uint32, size int) {
 	b.count++
 }
 
-// appendScope writes the entries of an ASGI connection scope that the worker cannot know (ASGI www 2.1, 2.4): the worker
-// adds asgi, state and extensions.
+// appendScope writes the entries of an ASGI connection scope that the worker cannot know (ASGI www 2.1, 2.4): the
+// worker adds asgi, state and extensions.
 func (c Codec) appendScope(dst []byte, r *Request) []byte {
 	s, n := r.Scope, 5
 	dst, at := c.beginMap(dst)

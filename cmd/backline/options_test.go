@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,21 +16,23 @@ import (
 func TestCapacity(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		wanted, workers int
-		files           uint64
-		want            string
+		wanted, workers, remembered int
+		files                       uint64
+		want                        string
 	}{
-		{20_000, 4, 1 << 20, "20,000 connections"},
-		{20_000, 4, 20_100, "20,000 connections"},
-		{20_000, 4, 20_099, "19,999 connections (ulimit -n is 20,099)"},
-		{20_000, 4, 1024, "924 connections (ulimit -n is 1,024)"},
-		{20_000, 50, 1024, "624 connections (ulimit -n is 1,024)"},
-		{1, 1, 101, "1 connection"},
-		{20_000, 1, 1<<64 - 1, "20,000 connections"},
+		{20_000, 4, 0, 1 << 20, "20,000 connections"},
+		{20_000, 4, 0, 20_100, "20,000 connections"},
+		{20_000, 4, 0, 20_099, "19,999 connections (ulimit -n is 20,099)"},
+		{20_000, 4, 0, 1024, "924 connections (ulimit -n is 1,024)"},
+		{20_000, 4, 256, 1024, "668 connections (ulimit -n is 1,024)"},
+		{20_000, 50, 0, 1024, "624 connections (ulimit -n is 1,024)"},
+		{1, 1, 0, 101, "1 connection"},
+		{20_000, 1, 0, 1<<64 - 1, "20,000 connections"},
 	} {
-		got, err := capacityOf(c.wanted, c.workers, 0, c.files)
+		got, err := capacityOf(c.wanted, c.workers, c.remembered, c.files)
 		if err != nil || got.String() != c.want {
-			t.Errorf("capacityOf(%d, %d, %d) = %v, %v; want %s", c.wanted, c.workers, c.files, got, err, c.want)
+			t.Errorf("capacityOf(%d, %d, %d, %d) = %v, %v; want %s",
+				c.wanted, c.workers, c.remembered, c.files, got, err, c.want)
 		}
 	}
 	for _, files := range []uint64{0, 100} {
@@ -103,5 +106,38 @@ func TestPathsAreMeantFromWhereTheyWereTyped(t *testing.T) {
 	}
 	if got := absolute([]string{"a", "/b"}, dir); got[0] != filepath.Join(dir, "a") || got[1] != "/b" {
 		t.Errorf("got %v", got)
+	}
+}
+
+// TestCompressor: every word that the settings take has a meaning, and each another.
+func TestCompressor(t *testing.T) {
+	t.Parallel()
+	if compressor(&config.Config{CompressCodings: []string{"gzip"}}) != nil {
+		t.Error("answers are compressed although nobody asked for it")
+	}
+	page := bytes.Repeat([]byte("<tr><td>some text that repeats itself</td></tr>\n"), 2000)
+	html := []backline.Field{{Name: []byte("Content-Type"), Value: []byte("text/html")}}
+	for _, level := range []string{"fast", "balanced", "small"} {
+		for _, coding := range []string{"zstd", "gzip", "br"} {
+			c := compressor(&config.Config{
+				Compress: true, CompressCodings: []string{coding}, CompressTypes: []string{"text/*"}, CompressMinSize: 100, CompressEncoders: 1,
+				CompressLevel: level,
+			})
+			scope := &backline.Scope{
+				Method: []byte("GET"), Fields: []backline.Field{{Name: []byte("Accept-Encoding"), Value: []byte("zstd, gzip, br")}},
+			}
+			plan := c.Plan(scope, 200, html, int64(len(page)))
+			if plan.Coding.String() != coding {
+				t.Errorf("%s: %s", coding, plan.Coding)
+				continue
+			}
+			e := c.Encoder(plan.Coding)
+			if c.Encoder(plan.Coding) != nil {
+				t.Errorf("%s: more encoders than allowed", coding)
+			}
+			if n := len(e.Close(e.Append(nil, page, false))); n == 0 || n > len(page)/20 {
+				t.Errorf("%s at %s: %d bytes of %d", coding, level, n, len(page))
+			}
+		}
 	}
 }

@@ -13,8 +13,9 @@ import (
 	"backline/wire"
 )
 
-// pools are the applications that are served, each with workers and a queue of its own: the first for requests and, with
-// --websocket, a second for WebSockets. So that neither can take the other's workers, all that they share is the edge.
+// pools are the applications that are served, each with workers and a queue of its own: the first for requests and,
+// with --websocket, a second for WebSockets. So that neither can take the other's workers, all that they share is the
+// edge.
 type pools struct {
 	all       []*pool
 	reloads   atomic.Int32      // pools that have not finished a reload

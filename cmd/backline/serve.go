@@ -236,7 +236,10 @@ func (s *server) run(ctx context.Context) error {
 		s.certificates.Begin()
 	}
 	s.stage.Store(int32(working))
-	s.takeOver()
+	if !first {
+		s.takeOver()
+		parts.start(s.takePackets)
+	}
 	s.systemd.Ready(s.status())
 	parts.start(func(ctx context.Context) error { return s.systemd.Run(ctx, s.pulse().check) })
 	err = s.obey(parts, serving, supervising)

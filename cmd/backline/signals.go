@@ -146,13 +146,23 @@ func (s *server) reopen() {
 	s.log.Info("logs are open again")
 }
 
-// claimPID writes the process's number for those who send signals.
+// claimPID writes the process's number for those who send signals, who may be reading it: in one piece, where the
+// folder allows that.
 func (s *server) claimPID() error {
 	path := s.config.PID
-	if path == "" {
+	if path == "" || hasOwnPID(path) {
 		return nil
 	}
-	if err := os.WriteFile(path, []byte(ownPID()), 0o644); err != nil { //nolint:gosec // others read it
+	whole := path + "." + strconv.Itoa(os.Getpid())
+	err := os.WriteFile(whole, []byte(ownPID()), 0o644) //nolint:gosec // others read it
+	if err == nil {
+		err = os.Rename(whole, path)
+	}
+	if err != nil {
+		_ = os.Remove(whole)
+		err = os.WriteFile(path, []byte(ownPID()), 0o644) //nolint:gosec // as above
+	}
+	if err != nil {
 		return &backline.Error{
 			Op: "write the process number", Code: backline.CodeUsage,
 			Message: fmt.Sprintf("--pid %s cannot be written", path), Err: err,
@@ -164,9 +174,14 @@ func (s *server) claimPID() error {
 
 // releasePID removes the file, unless another process has written its own number since.
 func (s *server) releasePID() {
-	if number, err := os.ReadFile(s.config.PID); err == nil && string(number) == ownPID() {
+	if hasOwnPID(s.config.PID) {
 		_ = os.Remove(s.config.PID)
 	}
+}
+
+func hasOwnPID(path string) bool {
+	number, err := os.ReadFile(path)
+	return err == nil && string(number) == ownPID()
 }
 
 func ownPID() string { return strconv.Itoa(os.Getpid()) + "\n" }

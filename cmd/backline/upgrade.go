@@ -50,11 +50,8 @@ func (k socket) ownPath(own bool) {
 	}
 }
 
-// takeOver tells the predecessor, if there is one, that this process serves.
+// takeOver tells the predecessor that this process serves.
 func (s *server) takeOver() {
-	if s.process.predecessor == nil {
-		return
-	}
 	for _, each := range s.sockets {
 		each.ownPath(true)
 	}

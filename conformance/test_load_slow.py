@@ -36,6 +36,7 @@ ATTACKS = {
     "slow_read": ["-X", "-r", "3000", "-w", "1", "-y", "8", "-n", "5", "-z", "8", "-k", "3"],
     "range": ["-R", "-r", "500", "-a", "1", "-b", "3000"],  # is answered at once; so many come in a second
 }
+ESTABLISHED, LISTEN = "01", "0A"  # states in /proc/net/tcp
 Serve = Callable[..., Server]
 
 
@@ -64,11 +65,12 @@ def p99(client: Client, windows: int = WINDOWS) -> float:
 
 
 def connections(server: Server) -> int:
-    """How many the server has open, as the kernel counts them: its sockets that are not listening."""
-    port = f":{server.port:04X}"
-    established = {"01", "08"}  # the second: its client has closed its side
-    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    return sum(row[1].endswith(port) and row[3] in established for row in rows)
+    """How many are open and accepted, by the kernel's own count."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    own = [row for row in rows if row[1].endswith(f":{server.port:04X}")]
+    # A listening socket's receive queue is those that nobody has accepted.
+    waiting = sum(int(row[4].partition(":")[2], 16) for row in own if row[3] == LISTEN)
+    return sum(row[3] == ESTABLISHED for row in own) - waiting
 
 
 @contextlib.contextmanager

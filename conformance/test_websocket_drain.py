@@ -57,7 +57,7 @@ def test_a_reload_leaves_sockets_alone(serve: Serve) -> None:
         socket.close()
         eventually(lambda: not alive(old), "the old worker ends with its last socket")
     assert server.count(r"worker keeps its WebSockets .*sockets=2 at_most=5m0s") == 1
-    assert server.count(r"worker ended .*reason=reloaded status=\"exit status 0\"") == 1
+    server.wait_for(r"worker ended .*reason=reloaded status=\"exit status 0\"")
 
 
 def test_in_the_end_they_are_closed_a_few_at_a_time(serve: Serve) -> None:

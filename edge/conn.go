@@ -222,7 +222,7 @@ func (c *conn) begin(req *h1.Request, n int) operation {
 	}
 	c.in, c.off = nil, 0
 	if len(rest) > 0 {
-		c.in = append(make([]byte, 0, max(len(rest), headBuffer)), rest...)
+		c.in = append(make([]byte, 0, max(2*len(rest), 512)), rest...) // mostly the first bytes of a body
 	}
 	c.answer = outgoing{
 		minor: req.Minor, head: string(req.Method) == "HEAD",
@@ -287,9 +287,10 @@ func (c *conn) finish() {
 	} else {
 		c.record("client")
 	}
+	parted := c.ws != nil && c.ws.parted // then the server closes, and at once (RFC 6455 7.1.1)
 	c.dropExchange()
 	switch {
-	case c.broken || c.eof && c.off == len(c.in):
+	case c.broken || c.eof && c.off == len(c.in) || parted:
 		c.close()
 	case !c.answer.keepAlive || c.server.draining.Load():
 		c.linger()

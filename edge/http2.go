@@ -61,6 +61,10 @@ func (c *carrier) self() *carrier { return c }
 // times that of a stream. Fewer, and a few uploads that wait for a busy worker would hold up all others.
 const windows = 8
 
+// minFrameSize is the least that a longest frame may have (RFC 9113 6.5.2). A connection keeps a buffer of this size,
+// and net/http would let clients make it a mebibyte.
+const minFrameSize = 16 << 10
+
 func newHTTP2(s *Server) *http2 {
 	o := &s.options
 	h := &http2{server: s, feed: feed{conns: make(chan net.Conn), closed: make(chan struct{})}}
@@ -73,6 +77,7 @@ func newHTTP2(s *Server) *http2 {
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          o.Streams,
 			MaxReceiveBufferPerStream:     o.UploadWindow,
+			MaxReadFrameSize:              minFrameSize,
 			MaxReceiveBufferPerConnection: windows * o.UploadWindow,
 			WriteByteTimeout:              o.WriteTimeout,
 		},

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// toll counts, in one direction of an HTTP/2 connection, the frames of a client that is up to nothing good. net/http bounds
-// the memory that they cost, but it answers them, and so computes, for as long as they come. More than ControlFrames of
-// them in tollTime end the connection.
+// toll counts, in one direction of an HTTP/2 connection, the frames of a client that is up to nothing good. net/http
+// bounds the memory that they cost, but it answers them, and so computes, for as long as they come. More than
+// ControlFrames of them in tollTime end the connection.
 //
-// From the client these are frames that neither ask for anything nor carry anything (PING, SETTINGS, RST_STREAM, PRIORITY,
-// CONTINUATION, empty DATA, unknown ones; how many WINDOW_UPDATE it needs depends on what we send), to the client
-// resets that it has provoked: how to make the server reset streams has been found out in many ways (CVE-2025-8671), but
-// they all end in RST_STREAM.
+// From the client these are frames that neither ask for anything nor carry anything (PING, SETTINGS, RST_STREAM,
+// PRIORITY, CONTINUATION, empty DATA, unknown ones; how many WINDOW_UPDATE it needs depends on what we send), to the
+// client resets that it has provoked: how to make the server reset streams has been found out in many ways
+// (CVE-2025-8671), but they all end in RST_STREAM.
 type toll struct {
 	taxed   func(f *frameStart) bool
 	frame   frameStart

@@ -49,8 +49,8 @@ type quicSession struct {
 	certificate unique.Handle[string] // keeps tls.Server one string for all connections
 }
 
-// How long a client may be out of reach: QUIC itself asks for signs of life, which TCP leaves to the kernel. So an answer
-// may pause for as long as it likes.
+// How long a client may be out of reach: QUIC itself asks for signs of life, which TCP leaves to the kernel. So an
+// answer may pause for as long as it likes.
 const (
 	quicSilence = 30 * time.Second
 	quicPing    = quicSilence / 2
@@ -65,15 +65,15 @@ const unverified = 100
 // nobody knows (RFC 9114 6.2).
 const controlStreams = 8
 
-// headOverhead is what HTTP/2 and HTTP/3 count besides the bytes of header fields: 32 for each (RFC 9113 6.5.2). It keeps
-// their limits above h1's, which has the better answer.
+// headOverhead is what HTTP/2 and HTTP/3 count besides the bytes of header fields: 32 for each (RFC 9113 6.5.2). It
+// keeps their limits above h1's, which has the better answer.
 const headOverhead = 32 * 128
 
 // farewell is how long a client that has been told to leave has for doing so before an idle connection is closed.
 const farewell = time.Second
 
-// ListenPackets opens the UDP port with the listener's number, for HTTP/3; it does nothing where there is no such number.
-// The processes of an upgrade do not share it: each would get packets of the other's connections.
+// ListenPackets opens the UDP port with the listener's number, for HTTP/3; it does nothing where there is no such
+// number. The processes of an upgrade do not share it: each would get packets of the other's connections.
 func (l *Listener) ListenPackets(ctx context.Context) error {
 	if l.local.Port == 0 {
 		return nil
@@ -197,8 +197,8 @@ func (h *http3) carry(port *quicPort, conn *quic.Conn) {
 	_ = h.net.ServeQUICConn(conn)
 }
 
-// serve serves a request. QUIC counts streams, but a stream has ended for it when both sides have let go, and a worker may
-// still be busy with the request; so requests are counted too.
+// serve serves a request. QUIC counts streams, but a stream has ended for it when both sides have let go, and a worker
+// may still be busy with the request; so requests are counted too.
 func (h *http3) serve(w http.ResponseWriter, r *http.Request) {
 	one := r.Context().Value(quicKey{}).(*quicSession)
 	one.idle.interrupt()

@@ -21,8 +21,8 @@ func (i *idleness) resume(s *Server) {
 	i.requests.Add(-1)
 }
 
-// longer tells whether it has idled for age at least. A request may begin in the same moment; who closes idle connections
-// has to live with that, as with every request that is still on its way.
+// longer tells whether it has idled for age at least. A request may begin in the same moment; who closes idle
+// connections has to live with that, as with every request that is still on its way.
 func (i *idleness) longer(now int64, age time.Duration) bool {
 	return i.requests.Load() == 0 && time.Duration(now-i.since.Load()) >= age
 }

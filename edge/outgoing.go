@@ -8,9 +8,9 @@ import (
 	"backline/wire"
 )
 
-// outgoing is what is known of the answer under way and, in its methods, the rules that hold for it whatever the version
-// of HTTP: which of the application's fields go to the client, how the body is held to what was promised, and when the
-// worker may send more. conn and stream write what is decided here, each in its own way.
+// outgoing is what is known of the answer under way and, in its methods, the rules that hold for it whatever the
+// version of HTTP: which of the application's fields go to the client, how the body is held to what was promised, and
+// when the worker may send more. conn and stream write what is decided here, each in its own way.
 type outgoing struct {
 	minor     int  // of the request's HTTP/1.x; 1 for a later version
 	head      bool // the request was HEAD
@@ -102,8 +102,8 @@ func (a *outgoing) frame(seen seenFields, known int64) framing {
 	}
 }
 
-// take gives what of a piece of the body goes to the client: nothing where none may follow, and no more than Content-Length
-// promised. excess says that the application sent more.
+// take gives what of a piece of the body goes to the client: nothing where none may follow, and no more than
+// Content-Length promised. excess says that the application sent more.
 func (a *outgoing) take(data []byte) (kept []byte, excess bool) {
 	if a.bodiless || a.replaced {
 		return nil, false

@@ -56,6 +56,7 @@ func (s *secure) receive(p []byte) (n int, err error) {
 		n += some
 	}
 	c := s.conn
+	c.budget += n // which the caller counts; records of one byte, or of none, have cost more
 	_ = s.flush() // TLS may have had something to say to that; if it has to wait, resume sends it
 	switch {
 	case err == nil:
@@ -175,11 +176,12 @@ func (s *secure) Read(p []byte) (int, error) {
 		return s.readWaiting(p)
 	}
 	c := s.conn
-	if !c.canRead {
-		return 0, syscall.EAGAIN // the last read has emptied the socket; saves a call per request
+	if !c.canRead || c.pause() {
+		return 0, syscall.EAGAIN // the last read has emptied the socket, which saves a call per request; or it has to wait
 	}
 	n, err := s.readNow(p)
 	c.canRead = n > 0 && c.mayHaveMore(n, len(p))
+	c.budget -= n
 	return n, err
 }
 

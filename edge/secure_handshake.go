@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -256,9 +257,13 @@ func (s *secure) handOver() {
 	c.watcher.detach(c)
 	c.close()
 	c.mu.Unlock()
-	if _, err := socket.Write(rest); err != nil {
-		_ = s.Close()
-		return
+	if len(rest) > 0 {
+		_ = socket.SetWriteDeadline(time.Now().Add(c.server.options.WriteTimeout))
+		if _, err := socket.Write(rest); err != nil {
+			_ = s.Close()
+			return
+		}
+		_ = socket.SetWriteDeadline(time.Time{})
 	}
 	c.server.adopt(s.tls, c.client, c.local)
 }

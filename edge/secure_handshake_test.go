@@ -225,6 +225,17 @@ func TestHandshakesThatStop(t *testing.T) {
 	}
 }
 
+// TestSilentClientsMakeRoom: who has not begun with TLS yet idles.
+func TestSilentClientsMakeRoom(t *testing.T) {
+	t.Parallel()
+	b := start(t, Options{TLS: serverTLS(), MaxConnections: 3, HandshakeTimeout: time.Hour}, handler{answer: hello})
+	for range 3 {
+		b.dialPlain()
+	}
+	eventually(t, "they are connected", func() bool { return b.Connections() == 3 })
+	b.dial().get("/")
+}
+
 // TestNotTLS: people get an answer, scanners get nothing and leave no trace.
 func TestNotTLS(t *testing.T) {
 	t.Parallel()

@@ -87,8 +87,7 @@ func pipe(t *testing.T, watcher watcher, version uint16) (*conn, *tls.Conn) {
 	t.Helper()
 	near, far := socketPair(t)
 	s := New(Options{TLS: serverTLS()}, nothing())
-	c := &conn{server: s, watcher: watcher, phase: phaseIdle, release: func() {}}
-	c.fd = near
+	c := &conn{server: s, watcher: watcher, phase: phaseIdle, release: func() {}, budget: turnBytes, fd: near}
 	c.secure = &secure{conn: c}
 	blocking, err := c.netConn()
 	if err != nil {

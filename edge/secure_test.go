@@ -107,6 +107,28 @@ func TestReceive(t *testing.T) {
 	read(100, 0, nil, true)
 }
 
+// TestTurnsOfSmallRecords: what counts is what has to be decrypted, not what comes out.
+func TestTurnsOfSmallRecords(t *testing.T) {
+	t.Parallel()
+	const records, turn = 500, 1000
+	w := &turns{}
+	c, client := pipe(t, w, tls.VersionTLS13)
+	for range records {
+		if _, err := client.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := make([]byte, records*(overhead+1))
+	eventually(t, "all is here", func() bool {
+		n, _ := peekSocket(c.fd, all)
+		return n == len(all)
+	})
+	c.canRead, c.budget = true, turn
+	if n, err := c.receive(all); n == 0 || n == records || err != nil || w.asked != 1 {
+		t.Errorf("%d of %d records in one turn, %v; asked %d times for another", n, records, err, w.asked)
+	}
+}
+
 // TestTransmit sends a long text in the way of the outbox to a client that takes its time. Bytes count when they have left,
 // nothing is encrypted behind ciphertext that waits, and other connections have their turn.
 func TestTransmit(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 // stream is one request of a connection that carries many: HTTP/2 by net/http, HTTP/3 by quic-go. It lives on the
 // goroutine that they have made for the request, which reads the head, hands it on, and then does nothing but write the
 // answer. Writing to an http.ResponseWriter blocks, and whoever calls a dispatch.Client must not be kept: those methods
-// leave a note under mu and wake the goroutine. Which rules hold for heads, bodies and answers is decided by the functions
-// that conn uses too.
+// leave a note under mu and wake the goroutine. Which rules hold for heads, bodies and answers is decided by the
+// functions that conn uses too.
 type stream struct {
 	server  *Server
 	session *session
@@ -54,8 +54,8 @@ type interim struct {
 // maxInterim is how many of them may wait for a client that takes nothing; further ones are dropped, being only hints.
 const maxInterim = 16
 
-// streamPiece is how much is written at a time. A client that does not take a piece within WriteTimeout is cut off; many
-// streams share a connection, and with a larger piece that would hit clients that are merely far away.
+// streamPiece is how much is written at a time. A client that does not take a piece within WriteTimeout is cut off;
+// many streams share a connection, and with a larger piece that would hit clients that are merely far away.
 const streamPiece = 16 << 10
 
 // serveStream serves one request. It panics with http.ErrAbortHandler where the client is to see that the answer is not

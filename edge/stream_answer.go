@@ -138,8 +138,8 @@ func (st *stream) start(m *wire.Message, known int64) {
 	st.head = head
 }
 
-// addField adds a field under the name that net/http looks for. On the wire it is lower case, whatever the application's
-// spelling was (RFC 9113 8.2).
+// addField adds a field under the name that net/http looks for. On the wire it is lower case, whatever the
+// application's spelling was (RFC 9113 8.2).
 func addField(head http.Header, f backline.Field) {
 	name := textproto.CanonicalMIMEHeaderKey(string(f.Name))
 	head[name] = append(head[name], string(f.Value))

@@ -9,9 +9,9 @@ import (
 	"backline/h1"
 )
 
-// readHead takes the request's head over into the exchange. To have one set of rules about what a request may look like,
-// and one set of limits, it is written down as HTTP/1.1 has it and given to h1, whose buffer the exchange needs anyway.
-// What net/http and quic-go have refused by then never gets here (docs/http2.md).
+// readHead takes the request's head over into the exchange. To have one set of rules about what a request may look
+// like, and one set of limits, it is written down as HTTP/1.1 has it and given to h1, whose buffer the exchange needs
+// anyway. What net/http and quic-go have refused by then never gets here (docs/http2.md).
 func (st *stream) readHead() (*h1.Request, *h1.Error) {
 	s, ex, scope := st.server, st.ex, &st.ex.Scope
 	st.answer = outgoing{minor: 1, head: st.r.Method == http.MethodHead, wsgi: s.handler.WSGI()}
@@ -37,8 +37,8 @@ func (st *stream) readHead() (*h1.Request, *h1.Error) {
 	return &req, nil
 }
 
-// appendHead writes the head of r as HTTP/1.1 has it, its :authority as Host in front (RFC 9113 8.3.1). http.Header is a
-// map, so the fields are in the order of their names; that of values under one name is the client's.
+// appendHead writes the head of r as HTTP/1.1 has it, its :authority as Host in front (RFC 9113 8.3.1). http.Header is
+// a map, so the fields are in the order of their names; that of values under one name is the client's.
 func appendHead(dst []byte, r *http.Request) ([]byte, *h1.Error) {
 	if !isToken(r.Method) || strings.ContainsAny(r.RequestURI, " \r\n") {
 		return nil, &h1.Error{Status: 400, Reason: "malformed method or path"}

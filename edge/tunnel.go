@@ -19,14 +19,15 @@ import (
 )
 
 // A WebSocket over HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220) is, behind an extended CONNECT, the same bytes as over a
-// connection of its own. So it gets one: a pair of sockets, at one end a conn, to which all of this looks like HTTP/1.1 and
-// Upgrade, at the other this goroutine, which carries bytes from and to the stream. What a WebSocket may do is decided in
-// one place, and a stream of them costs two more copies.
+// connection of its own. So it gets one: a pair of sockets, at one end a conn, to which all of this looks like HTTP/1.1
+// and Upgrade, at the other this goroutine, which carries bytes from and to the stream. What a WebSocket may do is
+// decided in one place, and a stream of them costs two more copies.
 
 // tunnelPiece is how much is carried at a time.
 const tunnelPiece = 16 << 10
 
-// isTunnel tells whether a request is an extended CONNECT, and for what. net/http and quic-go tell it each in its own way.
+// isTunnel tells whether a request is an extended CONNECT, and for what. net/http and quic-go tell it each in its own
+// way.
 func isTunnel(r *http.Request) (protocol string, is bool) {
 	if r.Method != http.MethodConnect {
 		return "", false

@@ -49,6 +49,7 @@ type socket struct {
 
 	closing bool   // our close frame has been written
 	over    bool   // nothing more is expected of the client
+	parted  bool   // its close frame has come
 	code    int    // how it ended, 0 before
 	reason  string // the client's
 	told    bool   // the worker knows
@@ -272,7 +273,7 @@ func (c *conn) readFrame() (operation, bool) {
 	case websocket.Close:
 		c.closeSocket(event.Code, "") // the client's own code is the answer (RFC 6455 5.5.1)
 		ws.reason = string(event.Data)
-		ws.over = true
+		ws.over, ws.parted = true, true
 	case websocket.None, websocket.Pong:
 	}
 	return opNone, true

@@ -1,6 +1,6 @@
-// Command h1reader says how package h1 reads what a client sends. test_differential.py compares that with other parsers.
+// Command h1reader says how package h1 reads what a client sends; test_differential.py compares that with others.
 //
-// On standard input each stream is its length, as four bytes, and itself. On standard output each becomes a line of JSON.
+// On standard input each stream is its length, as four bytes, and itself. On standard output it is a line of JSON.
 package main
 
 import (

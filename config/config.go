@@ -97,17 +97,19 @@ type Config struct {
 	HTTP2Window           int64
 	HTTP2MaxControlFrames int
 
-	WebSocketApp               string // "module:attribute"; empty: App answers WebSockets too
-	WebSocketWorkers           int
-	WebSocketMaxMessage        int64
-	WebSocketWindow            int64
-	WebSocketCompression       bool
-	WebSocketCompressionLevel  int
-	WebSocketCompressionWindow int
-	WebSocketPingInterval      time.Duration // 0: never
-	WebSocketPingTimeout       time.Duration // 0: for ever
-	WebSocketWriteTimeout      time.Duration
-	WebSocketDrain             time.Duration // 0: at once
+	WebSocketApp                string // "module:attribute"; empty: App answers WebSockets too
+	WebSocketWorkers            int
+	WebSocketMaxMessage         int64
+	WebSocketMaxFragments       int
+	WebSocketWindow             int64
+	WebSocketCompression        bool
+	WebSocketCompressionLevel   int
+	WebSocketCompressionMinSize int64
+	WebSocketCompressionWindow  int
+	WebSocketPingInterval       time.Duration // 0: never
+	WebSocketPingTimeout        time.Duration // 0: for ever
+	WebSocketWriteTimeout       time.Duration
+	WebSocketDrain              time.Duration // 0: at once
 
 	BodyMemory   int64 // 0: every body goes to a file
 	AnswerMemory int64

@@ -108,7 +108,7 @@ func TestUnknownFlagsAreExplained(t *testing.T) {
 		"--forwarder-headers=a":        "--forwarded-headers",
 		"--ciphers=a":                  "the cipher suites are Go's",
 		"--ssl-keyfile-password=a":     "write the key without a passphrase",
-		"--http=h11":                   "there is one parser",
+		"--http=h11":                   "HTTP/1.1 is always spoken",
 		"--ws=none":                    "refuses them itself",
 		"--ws-max-queue=5":             "bounded by bytes",
 		"--umask=7":                    "--socket-mode",

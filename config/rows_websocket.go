@@ -35,6 +35,13 @@ func webSocketMessageRows(group string) []Setting {
 			field: func(c *Config) any { return &c.WebSocketMaxMessage },
 		},
 		{
+			Key: "websocket_max_fragments", Flags: []string{"websocket-max-fragments"}, Kind: KindInt, Default: "131072", Unit: "frames",
+			Min: "1", Max: "10000000", Group: group,
+			Help: "Frames of one message, which an endless row of empty ones would otherwise never end; beyond it the socket is closed with 1009. " +
+				"Clients mostly send one.",
+			field: func(c *Config) any { return &c.WebSocketMaxFragments },
+		},
+		{
 			Key: "websocket_window", Flags: []string{"websocket-window"}, Kind: KindSize, Default: "64KiB", Unit: "bytes",
 			Min: "4KiB", Max: "16MiB", Group: group,
 			Help: "What may wait for a client; then the application's send() waits. A larger window smooths bursts, and every slow client may take " +
@@ -53,6 +60,12 @@ func webSocketMessageRows(group string) []Setting {
 			Min: "1", Max: "9", Group: group,
 			Help:  "1 is fastest, 9 smallest. The levels above 1 win a few percent on small messages and cost several times as much.",
 			field: func(c *Config) any { return &c.WebSocketCompressionLevel },
+		},
+		{
+			Key: "websocket_compression_min_size", Flags: []string{"websocket-compression-min-size"}, Kind: KindSize, Default: "128", Unit: "bytes",
+			Min: "1", Max: "16MiB", Group: group,
+			Help:  "Smallest message that is compressed. Shorter ones hardly become smaller.",
+			field: func(c *Config) any { return &c.WebSocketCompressionMinSize },
 		},
 		{
 			Key: "websocket_compression_window", Flags: []string{"websocket-compression-window"}, Kind: KindInt, Default: "15", Unit: "bits",

@@ -155,7 +155,7 @@ func serverFlag(name string) (hint string, known bool) {
 	case "http-parser":
 		hint = "leave it out: there is one parser, for HTTP/1.0 and 1.1"
 	case "http", "http-protocols":
-		hint = "leave it out: there is one parser for HTTP/1.1, which is always spoken; see --no-http2, --http2-cleartext and --http3"
+		hint = "leave it out: HTTP/1.1 is always spoken; see --no-http2, --http2-cleartext and --http3 for the others"
 	case "http2-initial-connection-window-size", "http2-initial-stream-window-size", "http2-adaptive-window":
 		hint = "use --http2-window for one request's body; a connection may carry eight times as much"
 	case "http2-max-headers-size", "http2-max-header-list-size":

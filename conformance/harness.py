@@ -39,7 +39,8 @@ class Server:
         pass_fds: Sequence[int] = (),
     ) -> None:
         environ = {key: value for key, value in os.environ.items() if not key.startswith("BACKLINE_")}
-        command = [*launcher, str(binary), "serve", app, *(("--bind", bind) if bind else ()), "--python", python, *flags]
+        address = ("--bind", bind) if bind else ()
+        command = [*launcher, str(binary), "serve", app, *address, "--python", python, *flags]
         self.lines: list[str] = []
         self._arrived = threading.Condition()
         self.process = subprocess.Popen(

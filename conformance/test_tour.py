@@ -29,7 +29,7 @@ def test_demo_is_what_make_demo_runs() -> None:
 
 
 def test_standard_library_alone() -> None:
-    listing = "import sys; sys.path.insert(0, '.'); import app, live; print(*{name.split('.')[0] for name in sys.modules})"
+    listing = "import sys; sys.path.insert(0, '.'); import app, live; print(*{n.split('.')[0] for n in sys.modules})"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", listing], cwd=TOUR, capture_output=True, text=True, check=True
     )

@@ -94,6 +94,7 @@ func TestSocketsAreNotInFlight(t *testing.T) {
 }
 
 func TestSocketEnds(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		end  func(b *bundle, w *attached, c *client, stream uint32)
 		told string // what the client hears
@@ -191,6 +192,7 @@ func TestSocketThatIsNotAcceptedInTime(t *testing.T) {
 
 // TestSocketMessagesOutOfTurn: a worker that sends them breaks the protocol.
 func TestSocketMessagesOutOfTurn(t *testing.T) {
+	t.Parallel()
 	for name, say := range map[string][]dispatchtest.Tuple{
 		"accept for HTTP":     {{wire.KindAccept, 0, nil, []dispatchtest.Tuple{}}},
 		"close for HTTP":      {{wire.KindClose, 0, 1000, ""}},

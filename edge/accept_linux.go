@@ -54,7 +54,7 @@ func (l *Listener) next(s *Server) (*conn, error) {
 }
 
 // wrap makes a connection of a descriptor, which it takes over. left is called when that is closed.
-func (s *Server) wrap(fd int, left func()) (*conn, error) { //nolint:unparam // the portable build's may fail
+func (s *Server) wrap(fd int, left func()) (*conn, error) {
 	c := &conn{server: s, fd: fd, since: s.clock.Load()}
 	c.body.done = true
 	c.release = func() {

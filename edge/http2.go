@@ -88,19 +88,28 @@ func newHTTP2(s *Server) *http2 {
 		IdleTimeout:                  o.idleTime(),
 		ReadHeaderTimeout:            o.HeaderTimeout,
 		MaxHeaderBytes:               s.headRoom + headOverhead,
-		MaxHeaderValueCount:          2 * orDefault(o.Head.HeaderFields, h1.DefaultHeaderFields), // cookies are joined before h1 counts
+		// Twice, because cookies are joined before h1 counts.
+		MaxHeaderValueCount: 2 * orDefault(o.Head.HeaderFields, h1.DefaultHeaderFields),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, carrierKey{}, c.(carried).self())
+			known, _ := c.(carried)
+			return context.WithValue(ctx, carrierKey{}, known.self())
 		},
-		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), // clients' mistakes, and their number is theirs to choose
+		// Clients' mistakes, and how many of them is the clients' choice.
+		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	return h
 }
 
 type carrierKey struct{}
 
+// attached gives what this package has put into the context of a connection.
+func attached[T any](ctx context.Context, key any) T {
+	value, _ := ctx.Value(key).(T)
+	return value
+}
+
 func (h *http2) serve(w http.ResponseWriter, r *http.Request) {
-	c := r.Context().Value(carrierKey{}).(*carrier)
+	c := attached[*carrier](r.Context(), carrierKey{})
 	c.idle.interrupt()
 	defer c.idle.resume(h.server)
 	h.server.serveStream(c.session, w, r)

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bytes"
+	"errors"
 	"sync"
 	"testing"
 
@@ -217,6 +218,31 @@ func TestToll(t *testing.T) {
 			if !counter.pay(nil, 0, int64(tollTime)+2) {
 				t.Error("old frames still count")
 			}
+		}
+	}
+}
+
+// TestTollOfResets counts those that a client has provoked, and no others.
+func TestTollOfResets(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	fr := h2.NewFramer(&said, nil)
+	for _, code := range []h2.ErrCode{
+		h2.ErrCodeNo, h2.ErrCodeProtocol, h2.ErrCodeInternal, h2.ErrCodeFlowControl, h2.ErrCodeStreamClosed,
+	} {
+		if err := errors.Join(fr.WriteRSTStream(1, code), fr.WriteData(1, false, make([]byte, 20))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for size := range 40 {
+		_, counter := newTolls(1)
+		for rest := said.Bytes(); len(rest) > 0; {
+			n := min(len(rest), size+1)
+			counter.pay(rest[:n], 100, 1)
+			rest = rest[n:]
+		}
+		if counter.count != 3 {
+			t.Errorf("in pieces of %d: %d counted, expected 3", size+1, counter.count)
 		}
 	}
 }

@@ -3,9 +3,11 @@ package edge
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -147,7 +149,7 @@ func (f *framed) open(end bool, lines ...string) uint32 {
 }
 
 // until reads frames until one is what is waited for, and gives that.
-func (f *framed) until(what string, found func(h2.Frame) bool) h2.Frame {
+func (f *framed) until(what string, found func(h2.Frame) bool) h2.Frame { //nolint:ireturn // as the framer gives it
 	f.t.Helper()
 	for {
 		frame, err := f.ReadFrame()
@@ -210,7 +212,7 @@ func (f *framed) expectGone() {
 	_ = f.SetReadDeadline(time.Now().Add(patience))
 	for {
 		if _, err := f.ReadFrame(); err != nil {
-			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				f.t.Fatal("expected the server to end the connection")
 			}
 			return

@@ -158,8 +158,11 @@ func (h *http3) admit(ctx context.Context, client backline.Addr) (context.Contex
 		return nil, errCrowded
 	}
 	h.handshaking.Add(1)
-	one := &quicSession{slots: make(chan struct{}, s.options.Streams), shaken: sync.OnceFunc(func() { h.handshaking.Add(-1) })}
-	one.client, one.version, one.scheme = client, "3", "https"
+	one := &quicSession{
+		client: client, version: "3", scheme: "https",
+		slots:  make(chan struct{}, s.options.Streams),
+		shaken: sync.OnceFunc(func() { h.handshaking.Add(-1) }),
+	}
 	context.AfterFunc(ctx, func() {
 		one.shaken()
 		release()
@@ -180,7 +183,7 @@ func (h *http3) accept(port *quicPort) {
 
 // carry serves a connection until its end.
 func (h *http3) carry(port *quicPort, conn *quic.Conn) {
-	s, one := h.server, conn.Context().Value(quicKey{}).(*quicSession)
+	s, one := h.server, attached[*quicSession](conn.Context(), quicKey{})
 	one.shaken()
 	one.conn, one.local = conn, port.local
 	if local := udpAddress(conn.LocalAddr()); local.Host != "" {
@@ -200,7 +203,7 @@ func (h *http3) carry(port *quicPort, conn *quic.Conn) {
 // serve serves a request. QUIC counts streams, but a stream has ended for it when both sides have let go, and a worker
 // may still be busy with the request; so requests are counted too.
 func (h *http3) serve(w http.ResponseWriter, r *http.Request) {
-	one := r.Context().Value(quicKey{}).(*quicSession)
+	one := attached[*quicSession](r.Context(), quicKey{})
 	one.idle.interrupt()
 	defer one.idle.resume(h.server)
 	select {

@@ -145,7 +145,7 @@ func TestHTTP3Limits(t *testing.T) {
 			if err != nil {
 				return false
 			}
-			return answer.Body.Close() == nil && answer.StatusCode == 200
+			return answer.Body.Close() == nil && answer.StatusCode == http.StatusOK
 		})
 	}
 	eventually(t, "all idle connections are closed", func() bool { return b.Connections() == 0 })

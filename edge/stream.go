@@ -178,7 +178,7 @@ func (st *stream) next() (what step, piece []byte) {
 		}
 		// A copy, because others may rearrange the outbox while it is written.
 		st.piece = st.server.bodyBuffer()
-		what, piece = stepPiece, append((*st.piece)[:0], waiting[:min(len(waiting), streamPiece)]...)
+		what, piece = stepPiece, (*st.piece)[:copy((*st.piece)[:streamPiece], waiting)]
 	case st.unflushed && (st.phase == phaseAnswer || st.cut || st.answer.head):
 		// Otherwise the handler's return flushes, and in one go with the end. After HEAD quic-go would invent a length then.
 		what = stepFlush

@@ -172,7 +172,7 @@ func TestStreamFiles(t *testing.T) {
 	if _, body := fetch(t, client, "GET", b.url("h2", "/part"), nil); body != string(data[:10]) {
 		t.Error("not its beginning")
 	}
-	if answer, _ := fetch(t, client, "GET", b.url("h2", "/missing"), nil); answer.StatusCode != 500 {
+	if answer, _ := fetch(t, client, "GET", b.url("h2", "/missing"), nil); answer.StatusCode != http.StatusInternalServerError {
 		t.Errorf("status %d", answer.StatusCode)
 	}
 	answer, err := client.Get(b.url("h2", "/longer"))

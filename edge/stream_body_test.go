@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,7 +96,7 @@ func TestStreamBodies(t *testing.T) {
 				eventually(t, "the worker is up", func() bool { return b.handler.WSGI() == (kind == "wsgi") })
 				f, head := b.frames("h2"), post
 				if c.length != "" {
-					head = append(head[:len(head):len(head)], "content-length: "+c.length)
+					head = append(slices.Clip(head), "content-length: "+c.length)
 				}
 				f.open(false, head...)
 				for i, piece := range c.pieces {

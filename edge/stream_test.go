@@ -63,7 +63,7 @@ func TestStreamHeads(t *testing.T) {
 		"star without option": {":path: *|:authority: x", "400"},
 		"no host":             {":path: /", "400"},
 		"empty host":          {":path: /|:authority:", "400"},
-		"two hosts":           {":path: /|:authority: x|host: x|host: x", "400"},
+		"two hosts":           {":path: /|:authority: y|host: y|a: b|host: Y", "400"},
 		"other host":          {":path: /|:authority: x|host: y", "400"},
 		"userinfo":            {":path: /|:authority: me@x", "reset PROTOCOL_ERROR"},
 		"bad port":            {":path: /|:authority: x:99999", "400"},

@@ -203,11 +203,12 @@ func (s *Server) openTunnel(about *session) (*net.UnixConn, error) {
 	}
 	file := os.NewFile(uintptr(fds[1]), "tunnel")
 	defer file.Close()
-	far, err := net.FileConn(file)
+	socket, err := net.FileConn(file)
 	if err != nil {
 		_ = syscall.Close(fds[0])
 		return nil, err
 	}
+	far, _ := socket.(*net.UnixConn)
 	c, err := s.wrap(fds[0], func() {})
 	if err != nil {
 		_ = far.Close()
@@ -218,5 +219,5 @@ func (s *Server) openTunnel(about *session) (*net.UnixConn, error) {
 	c.watcher = watchers[int(s.tunnels.Add(1))%len(watchers)]
 	c.parser.Limits = s.options.Head
 	s.admit(c)
-	return far.(*net.UnixConn), nil
+	return far, nil
 }

@@ -4,9 +4,15 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/quic-go/quic-go"
+	quich3 "github.com/quic-go/quic-go/http3"
 	h2 "golang.org/x/net/http2"
 
 	"backline/dispatch"
@@ -150,7 +156,7 @@ func TestTunnelIsRefused(t *testing.T) {
 			f := b.frames("h2")
 			head := connect
 			for line := range strings.SplitSeq(lines, "|") {
-				head = append(head[:len(head):len(head)], line)
+				head = append(slices.Clip(head), line)
 			}
 			if status, _, _ := f.whole(f.open(true, head...)); status != want[kind] {
 				t.Errorf("%s %s: status %d, expected %d", kind, lines, status, want[kind])
@@ -191,4 +197,57 @@ func TestTunnelIsCut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// quicBytes are those of a stream of HTTP/3.
+type quicBytes struct {
+	net.Conn // none
+	*quich3.RequestStream
+}
+
+func (q quicBytes) Read(p []byte) (int, error)  { return q.RequestStream.Read(p) }
+func (q quicBytes) Write(p []byte) (int, error) { return q.RequestStream.Write(p) }
+func (q quicBytes) Close() error                { return q.RequestStream.Close() }
+
+func (q quicBytes) SetDeadline(t time.Time) error      { return q.RequestStream.SetDeadline(t) }
+func (q quicBytes) SetReadDeadline(t time.Time) error  { return q.RequestStream.SetReadDeadline(t) }
+func (q quicBytes) SetWriteDeadline(t time.Time) error { return q.RequestStream.SetWriteDeadline(t) }
+
+func TestTunnelHTTP3(t *testing.T) {
+	t.Parallel()
+	b := withWorker(t, "asgi", over("h3", Options{}), dispatch.Options{}, accepting(echo))
+	b.expectUp(t)
+	config := clientTLS()
+	config.NextProtos = []string{quich3.NextProtoH3}
+	conn, err := quic.DialAddr(t.Context(), b.address, config, &quic.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseWithError(0, "")
+	client := (&quich3.Transport{}).NewClientConn(conn)
+	<-client.ReceivedSettings()
+	if !client.Settings().EnableExtendedConnect {
+		t.Fatal("clients are not told that there are WebSockets")
+	}
+	stream, err := client.OpenRequestStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := b.request(http.MethodConnect, "/ws?x=1", nil)
+	request.Proto, request.Header = "websocket", http.Header{"Sec-Websocket-Version": {"13"}}
+	if err := stream.SendRequestHeader(request); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := stream.ReadResponse()
+	if err != nil || answer.StatusCode != http.StatusOK || answer.Header.Get("X-App") != "yes" {
+		t.Fatalf("answered with %+v, %v", answer, err)
+	}
+	c := &caller{Conn: quicBytes{RequestStream: stream}, t: t, in: bufio.NewReader(stream)}
+	c.say(frame(1, "hello"))
+	if got := c.expectFrame(1); got != "hello" {
+		t.Error(got)
+	}
+	c.say(frame(8, "\x03\xe8bye"))
+	c.expectClose(1000)
+	c.expectEnd()
 }

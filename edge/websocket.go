@@ -331,7 +331,7 @@ func (c *conn) fillFrames() bool {
 // returnBuffer gives the borrowed buffer back; what has not been parsed is kept apart.
 func (c *conn) returnBuffer() {
 	ws := c.ws
-	_, _, _ = ws.parser.Next(nil) // gives back what the last message lay in, where that was not c.in
+	_, _, _ = ws.parser.Next(nil) //nolint:dogsled // gives back what the last message lay in, where that was not c.in
 	rest := c.in[c.off:]
 	switch {
 	case len(rest) == 0:

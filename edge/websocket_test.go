@@ -118,7 +118,7 @@ func TestWebSocketEcho(t *testing.T) {
 	b := withWorker(t, "asgi", Options{}, dispatch.Options{}, accepting(echo))
 	c := b.dial()
 	answer := c.open("")
-	if answer.StatusCode != 101 || answer.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" || answer.Header.Get("X-App") != "yes" {
+	if answer.StatusCode != http.StatusSwitchingProtocols || answer.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" || answer.Header.Get("X-App") != "yes" {
 		t.Fatalf("the handshake is answered with %d %v", answer.StatusCode, answer.Header)
 	}
 	c.say(frame(9, "are you there") + frame(1, "hello") + frame(2, "\xff\x00") + frame(1, ""))

@@ -107,8 +107,8 @@ const (
 // Window is how many bytes of a request's body may be under way to a worker before it has asked for more with KindRead.
 const Window = 256 << 10
 
-// Credit for WebSocket messages, in both directions, counts what a message takes: its length (of text in code points,
-// which either side knows without looking at the bytes) and MessageCost, so that empty messages are not free.
+// MessageCost is what a WebSocket message takes of the credit beside its length (of text in code points, which either
+// side knows without looking at the bytes), in both directions: empty messages are not free.
 const MessageCost = 64
 
 // MaxPiece bounds the body in one message, either way, so that no stream holds up the others for long.

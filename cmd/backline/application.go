@@ -52,7 +52,8 @@ func newApplication(p *process, c *config.Config) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &application{dir: dir, environ: workerEnviron(systemd.Environ(p.environ), c.Env), config: c, alone: p.predecessor == nil}
+	a := &application{dir: dir, config: c, alone: p.predecessor == nil}
+	a.environ = workerEnviron(systemd.Environ(p.environ), c.Env)
 	if a.interpreter, err = python.FindInterpreter(p.fromHere(c.Python), p.environ, dir); err != nil {
 		return nil, err
 	}

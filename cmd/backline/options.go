@@ -44,13 +44,13 @@ func edgeOptions(c *config.Config, room capacity, a *access, log *slog.Logger) e
 		TempDir: c.TempDir, RootPath: c.RootPath, HideServer: !c.ServerHeader, HideDate: !c.DateHeader, Log: log,
 	}
 	options.HTTP2, options.HTTP2Cleartext, options.HTTP3Port = c.HTTP2, c.HTTP2Cleartext, c.HTTP3Port
-	options.Streams, options.UploadWindow, options.ControlFrames = c.HTTP2MaxStreams, int(c.HTTP2Window), c.HTTP2MaxControlFrames
+	options.Streams, options.UploadWindow = c.HTTP2MaxStreams, int(c.HTTP2Window)
+	options.ControlFrames = c.HTTP2MaxControlFrames
 	options.WebSockets = edge.WebSockets{
-		Settings: websocket.Settings{
-			MaxMessage: int(c.WebSocketMaxMessage),
-			Deflate: websocket.DeflateSettings{
-				Off: !c.WebSocketCompression, Level: c.WebSocketCompressionLevel, WindowBits: c.WebSocketCompressionWindow,
-			},
+		MaxMessage: int(c.WebSocketMaxMessage), MaxFragments: c.WebSocketMaxFragments,
+		Deflate: websocket.DeflateSettings{
+			Off: !c.WebSocketCompression, Level: c.WebSocketCompressionLevel, MinSize: int(c.WebSocketCompressionMinSize),
+			WindowBits: c.WebSocketCompressionWindow,
 		},
 		Window: int(c.WebSocketWindow), WriteTimeout: c.WebSocketWriteTimeout,
 		PingInterval: orNone(c.WebSocketPingInterval), PingTimeout: orNone(c.WebSocketPingTimeout),

@@ -1,4 +1,4 @@
-"""WebSockets in numbers: /echo answers, /flood sends to whoever is there as fast as it may, GET tells how often it has."""
+"""WebSockets in numbers: /echo answers, /flood sends as fast as it may, GET tells how often it has."""
 
 sent = 0
 

@@ -1,4 +1,4 @@
-// Command nethttp is HTTP/2 as net/http has it, without anything of ours: what h2spec finds in both is not ours to mend.
+// Command nethttp is HTTP/2 as net/http has it, without anything of ours: what h2spec finds in both, we cannot mend.
 //
 //	nethttp CERTFILE KEYFILE
 //
@@ -8,7 +8,7 @@ package main
 import (
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -30,11 +30,15 @@ func serve(args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(l.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // it was asked for
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stdout, port)
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
 	server := http.Server{
-		Protocols: &protocols, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0),
+		Protocols: &protocols, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
 		HTTP2: &http.HTTP2Config{MaxReadFrameSize: 16 << 10},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if _, err := io.Copy(io.Discard, r.Body); err == nil {

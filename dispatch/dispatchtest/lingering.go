@@ -20,18 +20,18 @@ func Main(m *testing.M) int {
 }
 
 func lingering() string {
-	left := ""
+	var left []string
 	for deadline := time.Now().Add(Patience); time.Now().Before(deadline); runtime.Gosched() {
-		left = ""
+		left = left[:0]
 		stacks := make([]byte, 1<<20)
 		for each := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
 			if strings.Contains(each, "backline/") && !strings.Contains(each, "TestMain") {
-				left += each + "\n\n"
+				left = append(left, each)
 			}
 		}
-		if left == "" {
+		if len(left) == 0 {
 			break
 		}
 	}
-	return left
+	return strings.Join(left, "\n\n")
 }

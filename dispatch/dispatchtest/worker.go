@@ -66,7 +66,7 @@ func New(tb testing.TB, codec wire.Codec) (w *Worker, conn, control net.Conn) {
 	tb.Cleanup(func() {
 		w.Die()
 		for _, unread := range []chan Message{w.stacks, w.in} { // a reader may wait for room in them
-			for range unread { //nolint:revive // only to empty it
+			for range unread {
 			}
 		}
 		group.Wait()

@@ -14,7 +14,7 @@ const (
 	key      = "http2xconnect"
 )
 
-var _ = enable() //nolint:gochecknoglobals // see above: nothing later than this is early enough
+var _ = enable() // see above: nothing later than this is early enough
 
 // enable leaves a decision of the operator's own alone.
 func enable() error {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"backline"
@@ -39,7 +40,8 @@ type carrier struct {
 	http2   *http2
 	early   []byte // what the client sent before the connection was given to net/http
 	idle    idleness
-	in, out toll // each only touched by whoever reads or writes, of which net/http has one at a time
+	written atomic.Int64 // when the write that is under way began, by the server's clock; 0: there is none
+	in, out toll         // each only touched by whoever reads or writes, of which net/http has one at a time
 	closing sync.Once
 	release func() // counts it out; nil where whoever accepted it does
 }
@@ -79,7 +81,6 @@ func newHTTP2(s *Server) *http2 {
 			MaxReceiveBufferPerStream:     o.UploadWindow,
 			MaxReadFrameSize:              minFrameSize,
 			MaxReceiveBufferPerConnection: windows * o.UploadWindow,
-			WriteByteTimeout:              o.WriteTimeout,
 		},
 		// Clients' priorities could keep a stream waiting for as long as another lasts, and WriteTimeout would then cut off
 		// somebody who is only patient. In turns, every stream moves.
@@ -128,6 +129,17 @@ func (h *http2) drain() (cut func()) {
 		group.Wait()
 		h.cut()
 	}
+}
+
+// tend closes connections whose clients take nothing at all. net/http would do so by a deadline for each write, which
+// costs more than the write.
+func (h *http2) tend() {
+	now, limit := h.server.clock.Load(), int64(h.server.options.WriteTimeout)
+	h.carriers.each(func(c *carrier) {
+		if began := c.written.Load(); began != 0 && now-began > limit {
+			_ = c.Close()
+		}
+	})
 }
 
 // cut ends every connection at once.
@@ -205,6 +217,8 @@ func (c *carrier) Write(p []byte) (n int, err error) {
 		_ = c.Close()
 		return 0, errToll
 	}
+	c.written.Store(c.http2.server.clock.Load())
+	defer c.written.Store(0)
 	return c.Conn.Write(p)
 }
 

@@ -230,6 +230,7 @@ func (s *Server) keepTime(ctx context.Context) {
 			if n%4 == 0 {
 				s.eachDue(now.UnixNano(), (*conn).checkDeadline)
 				s.streams.each((*stream).checkDeadline)
+				s.http2.tend()
 				s.http3.tend()
 			}
 		}

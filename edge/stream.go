@@ -35,7 +35,7 @@ type stream struct {
 	body      incoming
 	answer    outgoing
 	interim   []interim   // written before the answer
-	head      http.Header // to be written; nil when it has been, or there is none yet
+	head      []headField // to be written; nil when it has been, or there is none yet
 	out       outbox
 	piece     *[]byte // what is being written
 	unflushed bool    // w may have kept something back
@@ -44,6 +44,10 @@ type stream struct {
 	life sync.Mutex
 	over bool
 }
+
+// headField is one header field as net/http has it: the name in its canonical form. On the wire it is lower case,
+// whatever the application's spelling was (RFC 9113 8.2).
+type headField struct{ name, value string }
 
 // interim is an answer before the answer: 100 or 103.
 type interim struct {
@@ -189,7 +193,10 @@ func (st *stream) next() (what step, piece []byte) {
 	default:
 		return stepWait, nil
 	}
-	st.writing, st.unflushed = true, what != stepFlush
+	st.writing = true
+	if what != stepInterim { // which net/http flushes itself; to flush once more would begin the answer with 200
+		st.unflushed = what != stepFlush
+	}
 	st.touch()
 	return what, piece
 }
@@ -225,7 +232,21 @@ func (st *stream) writeHead() {
 	status, head := st.answer.status, st.head
 	st.head = nil
 	st.mu.Unlock()
-	maps.Copy(st.w.Header(), head)
+	header, values := st.w.Header(), make([]string, len(head))
+	for i, f := range head {
+		if before, again := header[f.name]; again {
+			header[f.name] = append(before, f.value)
+			continue
+		}
+		values[i] = f.value
+		header[f.name] = values[i : i+1 : i+1]
+	}
+	// nil keeps net/http and quic-go from adding these by themselves.
+	for _, name := range []string{"Content-Type", "Date"} {
+		if _, has := header[name]; !has {
+			header[name] = nil
+		}
+	}
 	st.w.WriteHeader(status)
 }
 

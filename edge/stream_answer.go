@@ -64,7 +64,8 @@ func (st *stream) Hint(_ *dispatch.Exchange, fields []backline.Field) {
 		head := http.Header{}
 		for _, f := range fields {
 			if hintable(f) {
-				addField(head, f)
+				hint := asHeadField(f)
+				head.Add(hint.name, hint.value)
 			}
 		}
 		st.addInterim(http.StatusEarlyHints, head)
@@ -105,32 +106,24 @@ func (st *stream) creditAndUnlock(sent int) {
 func (st *stream) start(m *wire.Message, known int64) {
 	a, s := &st.answer, st.server
 	a.begin(m.Status)
-	head := make(http.Header, len(m.Fields)+3)
+	head := make([]headField, 0, len(m.Fields)+4)
 	var seen seenFields
 	for _, f := range m.Fields {
 		if a.admit(f, &seen) {
-			addField(head, f)
+			head = append(head, asHeadField(f))
 		}
 	}
-	// nil keeps net/http and quic-go from adding these fields by themselves.
-	if _, has := head["Content-Type"]; !has {
-		head["Content-Type"] = nil
-	}
-	switch {
-	case seen.date:
-	case s.options.HideDate:
-		head["Date"] = nil
-	default:
-		head["Date"] = []string{string(s.date.Append(nil, time.Unix(0, s.clock.Load())))}
+	if !seen.date && !s.options.HideDate {
+		head = append(head, headField{"Date", string(s.date.Append(nil, time.Unix(0, s.clock.Load())))})
 	}
 	if !seen.server && !s.options.HideServer {
-		head["Server"] = []string{serverName}
+		head = append(head, headField{"Server", serverName})
 	}
 	if told := s.http3.told(st.session.local.Port); told != "" && st.session.version == "2" && st.session.tls != nil {
-		head["Alt-Svc"] = append(head["Alt-Svc"], told)
+		head = append(head, headField{"Alt-Svc", told})
 	}
 	if a.frame(seen, known) == framedByLength {
-		head["Content-Length"] = []string{strconv.FormatInt(known, 10)}
+		head = append(head, headField{"Content-Length", strconv.FormatInt(known, 10)})
 	}
 	if s.needsAnswer {
 		a.keep(m)
@@ -138,11 +131,8 @@ func (st *stream) start(m *wire.Message, known int64) {
 	st.head = head
 }
 
-// addField adds a field under the name that net/http looks for. On the wire it is lower case, whatever the
-// application's spelling was (RFC 9113 8.2).
-func addField(head http.Header, f backline.Field) {
-	name := textproto.CanonicalMIMEHeaderKey(string(f.Name))
-	head[name] = append(head[name], string(f.Value))
+func asHeadField(f backline.Field) headField {
+	return headField{textproto.CanonicalMIMEHeaderKey(string(f.Name)), string(f.Value)}
 }
 
 // addInterim notes an answer before the answer.

@@ -48,7 +48,7 @@ func appendHead(dst []byte, r *http.Request) ([]byte, *h1.Error) {
 	if fault != nil {
 		return nil, fault
 	}
-	names := make([]string, 0, 32)
+	names := make([]string, 0, len(r.Header))
 	for name := range r.Header {
 		names = append(names, name)
 	}

@@ -19,7 +19,7 @@ type Scope struct {
 	Target   []byte  // the request target as received: "/a%20b?x=1"
 	Path     []byte  // its path, still percent-encoded: "/a%20b"
 	Query    []byte  // what follows the "?", undecoded, empty where there is none
-	Version  string  // "1.0", "1.1" or "2"
+	Version  string  // "1.0", "1.1", "2" or "3"
 	Scheme   string  // "http" or "https"
 	Fields   []Field // in order, duplicates kept, names with "_" already dropped
 	Client   Addr

@@ -13,6 +13,7 @@ from authority import Authority
 from harness import ROOT, Server, in_parallel
 
 SUITE = ROOT / "ci" / "h2spec.sh"
+pytestmark = pytest.mark.timeout(1200)  # it may have to be built
 ENOUGH = 140  # tests that it has at least; fewer mean that it has not run
 
 
@@ -39,7 +40,7 @@ def plain(pair: tuple[str, str], tmp_path: Path) -> Iterator[int]:
 def failures(port: int, report: Path) -> set[str]:
     """What the suite finds wrong with the server on this port: "section: test"."""
     found = subprocess.run(
-        # The path of an application that reads its request's body: one that answers before may be faster than the client.
+        # An application that reads the body first: one that answers before may be faster than the client.
         [str(SUITE), "-t", "-k", "-h", "127.0.0.1", "-p", str(port), "-P", "/digest", "-o", "5", "-j", str(report)],
         capture_output=True,
         text=True,

@@ -145,7 +145,10 @@ def test_what_systemd_is_told(serve: Serve, manager: Manager) -> None:
     server = serve(APP, "-w", "2", env={"NOTIFY_SOCKET": manager.name})
     ready, pid = manager.hears("READY")
     assert pid == server.process.pid
-    assert ready == {"READY": "1", "STATUS": f"2 workers serve supervised:application on http://127.0.0.1:{server.port}"}
+    assert ready == {
+        "READY": "1",
+        "STATUS": f"2 workers serve supervised:application on http://127.0.0.1:{server.port}",
+    }
     for _ in range(2):
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         server.signal(signal.SIGHUP)

@@ -28,7 +28,7 @@ class Runner:
         self.websocket_window: int = settings.get("websocket_window", 64 * 1024)
         self.begun = begun.nowhere()
         self.link: Link
-        self.around: Callable[[], Any] | None = None  # a context manager around every call
+        self.around: Callable[[float], Any] | None = None  # a context manager around every call
         version = settings["asgi_spec_version"]
         # With every key that a scope has, the ones that the server sends included: merging a request's entries in then
         # only overwrites, where inserting would make the dictionary grow, which takes as long as all the rest.

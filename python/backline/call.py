@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Generator
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from . import wire
+from . import slots, wire
 from .begun import MASK, TAKEN
 from .errors import ClientDisconnected, report
 
@@ -35,6 +35,7 @@ class Call:
     """A stream of the server's that the application has been, or will be, called with."""
 
     __slots__ = ("_begun", "_gone", "_runner", "_scope", "_unwanted", "_waiting", "stream", "task")
+    IDLE: ClassVar[float] = slots.IDLE  # seconds for which it keeps a thread that it does not use
 
     def __init__(self, runner: Runner, stream: int, sent: dict[str, Any]) -> None:
         self.stream = stream
@@ -60,7 +61,7 @@ class Call:
             if runner.around is None:
                 await runner.application(self._scope, self.receive, self.send)
             else:
-                with runner.around():
+                with runner.around(self.IDLE):
                     await runner.application(self._scope, self.receive, self.send)
             if not self.ends_at_once():
                 await self.finish()

@@ -5,7 +5,8 @@ persistent database connections useless, or one thread for all of them. Here eac
 that stay: its synchronous code runs on one thread, as Django needs it, and requests run beside each other.
 
 A request that then waits for long, such as an event stream, must not keep its thread from the others: while requests
-wait for a thread, one that has not been used for IDLE seconds changes hands. All bookkeeping is under the one lock of
+wait for a thread, one that has not been used for IDLE seconds changes hands. A WebSocket mostly waits, so its thread
+changes hands as soon as somebody wants it. All bookkeeping is under the one lock of
 Slots, because work is submitted by the loop and, through nested calls, by the threads themselves.
 """
 
@@ -20,6 +21,7 @@ from typing import Any, Final, Protocol
 
 SYNC_THREAD: Final = "backline-sync"  # how their names begin
 IDLE: Final = 0.25  # seconds; a request's pieces of synchronous work mostly follow each other within a millisecond
+SOCKET_IDLE: Final = 0.0
 
 
 class Clock(Protocol):
@@ -46,6 +48,11 @@ class Slots:
 
     # All of these are called with the lock held.
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for a thread."""
+        return bool(self._waiting)
+
     def take(self, slot: Slot) -> None:
         """Give ``slot`` a thread, now or when there is one."""
         if self._free:
@@ -53,6 +60,9 @@ class Slots:
         elif self._left > 0:
             self._left -= 1
             self._lend(slot, ThreadPoolExecutor(1, thread_name_prefix=SYNC_THREAD))
+        elif idle := next((each for each in self._holders if not each.idle and not each.running), None):
+            self._waiting[slot] = None
+            self.give_back(idle)
         else:
             self._waiting[slot] = None
             if not self._looking:
@@ -81,8 +91,8 @@ class Slots:
     def _look(self) -> None:
         """Take threads from those who do not use them, as many as are waited for."""
         with self.lock:
-            limit = monotonic() - IDLE
-            for slot in [slot for slot in self._holders if not slot.running and slot.used < limit]:
+            now = monotonic()
+            for slot in [slot for slot in self._holders if not slot.running and slot.used + slot.idle <= now]:
                 if self._waiting:
                     self.give_back(slot)
             self._looking = bool(self._waiting)
@@ -93,7 +103,8 @@ class Slots:
 class Slot(Executor):
     """One request's thread, taken with its first piece of synchronous work."""
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots, idle: float = IDLE) -> None:
+        self.idle = idle  # seconds without work after which the thread may go to who waits for one
         self.executor: ThreadPoolExecutor | None = None
         self.running = 0  # pieces of work that the thread has been given and not finished
         self.used = 0.0
@@ -137,7 +148,7 @@ class Slot(Executor):
         with self._slots.lock:
             self.running -= 1
             self.used = monotonic()
-            if self._closed and not self.running:
+            if not self.running and (self._closed or (not self.idle and self._slots.wanted)):
                 self._slots.give_back(self)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -148,8 +159,9 @@ class Slot(Executor):
                 self._slots.give_back(self)
 
 
-def around(slots: Slots) -> Callable[[], Any] | None:
-    """A context manager for every call of an application that uses asgiref, None for one that does not.
+def around(slots: Slots) -> Callable[[float], Any] | None:
+    """A context manager for every call of an application that uses asgiref, None for one that does not. It is made
+    with how long the call keeps an idle thread.
 
     asgiref has a public way since 3.13, ThreadSensitiveContext(executor=...). It makes synchronous calls of tasks that
     outlive the request fail, which work under every other server, and older versions do not have it: hence the two
@@ -162,14 +174,14 @@ def around(slots: Slots) -> Callable[[], Any] | None:
     executors = getattr(calls, "context_to_thread_executor", None)
     if make is None or current is None or executors is None:
         return None
-    return lambda: _Around(slots, make(), current, executors)
+    return lambda idle: _Around(Slot(slots, idle), make(), current, executors)
 
 
 class _Around:
     __slots__ = ("_context", "_current", "_slot", "_token")
 
-    def __init__(self, slots: Slots, context: Any, current: Any, executors: Any) -> None:
-        self._slot = Slot(slots)
+    def __init__(self, slot: Slot, context: Any, current: Any, executors: Any) -> None:
+        self._slot = slot
         self._context = context
         self._current = current
         executors[context] = self._slot  # held weakly: it goes with the last task that can use it

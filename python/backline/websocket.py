@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, NoReturn
 
-from . import wire
+from . import slots, wire
 from .asgi import Exchange, Runner
 from .call import Call, turn
 from .errors import ClientDisconnected
@@ -35,6 +35,7 @@ _TEXT_PIECE: Final = wire.MAX_PIECE // 4  # code points: whatever they are, thei
 class WebSocket(Call):
     """One WebSocket, from the handshake to the end of the application's call."""
 
+    IDLE = slots.SOCKET_IDLE
     __slots__ = ("_backlog", "_closed", "_credit", "_denial", "_next", "_parts", "_phase", "_rest", "_taken")
 
     def __init__(self, runner: Runner, message: wire.Incoming) -> None:

@@ -285,7 +285,9 @@ def _wrong_interface(spec: _Spec, application: Any, guess: Guess, wanted: str) -
     if guess.fits:
         message = f"{spec.text} is a {guess.fits[0].upper()} application ({guess.reason}), not {wanted.upper()}"
         return ImportFailure(
-            "wrong-interface", message, f"leave -k away, or choose a class for {guess.fits[0].upper()}"
+            "wrong-interface",
+            message,
+            f"leave -k away, or choose a class for {guess.fits[0].upper()}; --websocket wants an ASGI application",
         )
     hint = f"if calling it makes the application, write {spec.text}()" if _callable_bare(application) else ""
     return ImportFailure("wrong-interface", f"{spec.text} is no application: {guess.reason}", hint)

@@ -24,7 +24,7 @@ settings.configure(
             "NAME": os.path.join(tempfile.mkdtemp(prefix="channels-"), "db.sqlite3"),
         }
     },
-    CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
+    CHANNEL_LAYERS={"default": {"BACKEND": os.environ.get("LAYER", "channels.layers.InMemoryChannelLayer")}},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
 )
 django.setup()

@@ -33,6 +33,7 @@ def main() -> None:
     control.start()
     conn.sendall(wire.encode([(wire.HELLO, _hello())]))
     settings = _welcome(conn)
+    os.environ["BACKLINE_WORKERS"] = str(settings["workers"])  # for layer.py, and whoever else shares between processes
     sys.path[:0] = [path for path in (*settings["pythonpath"], os.getcwd()) if path not in sys.path]
     try:
         loaded = load(settings["app"], factory=settings["factory"], interface=settings["interface"])

@@ -52,9 +52,10 @@ UPGRADE = """
             proxy_set_header Connection $connection_upgrade;
 """
 
+# maxconn also bounds the numbers of descriptors, the inherited one's included, which is high in a long run of tests.
 HAPROXY = """
 global
-    maxconn 100
+    maxconn 4000
 defaults
     mode {mode}
     timeout connect 10s

@@ -170,7 +170,7 @@ def test_mistakes(ours: Authority, tmp_path: Path) -> None:
     cert, key = ours.issue("site", "site.example")
     _, other = ours.issue("other", "other.example")
     for given, want in (
-        (["--certfile", str(tmp_path / "missing.pem")], "flag --certfile certfile: there is no file"),
+        (["--certfile", str(tmp_path / "missing.pem")], "flag --certfile: there is no file"),
         (["--keyfile", str(key)], "keyfile has no effect without certfile"),
         (["--certfile", str(cert)], "the file holds no private key"),
         (["--certfile", str(key), "--keyfile", str(cert)], "the wrong way round"),

@@ -130,7 +130,7 @@ def _idle(frame: FrameType) -> bool:
     """Whether a thread waits for work: the loop's in the selector, or in uvloop, which has no frames of its own; a sync
     thread in its executor."""
     module = frame.f_globals.get("__name__", "")
-    return module in ("selectors", "asyncio.runners", "concurrent.futures.thread", __name__)
+    return module in ("selectors", "asyncio.runners", "concurrent.futures.thread", Slots.__module__, __name__)
 
 
 async def _serve(

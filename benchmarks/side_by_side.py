@@ -151,13 +151,12 @@ def main() -> None:
         if args.only:
             commands = {name: commands[name] for name in args.only.split(",")}
         print(case, flush=True)
-        report(measure(commands, case, args))
+        report(measure(commands, PATHS.get(case, "/"), args))
 
 
-def measure(commands: dict[str, list[str]], case: str, args: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
+def measure(commands: dict[str, list[str]], path: str, args: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
     """The servers take turns, so that what disturbs one round disturbs all of them."""
     results: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
-    path = PATHS.get(case, "/")
     for _ in range(args.rounds):
         for name, command in commands.items():
             server = Server(command, args.port, path)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from side_by_side import BIN, HERE, Server, http_round, report
+from side_by_side import BIN, HERE, measure, report
 
 NGINX = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -71,19 +71,6 @@ def main() -> None:
             if not args.case or case in args.case:
                 print(f"{case}, {args.size} bytes", flush=True)
                 report(measure(servers, "/static/file.css", args))
-
-
-def measure(servers: dict[str, list[str]], path: str, args: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
-    """In turns, so that what disturbs one round disturbs all of them."""
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
-    for _ in range(args.rounds):
-        for name, command in servers.items():
-            server = Server(command, args.port, path)
-            try:
-                results[name].append(http_round(server, args.port, path, args.clients, args.seconds))
-            finally:
-                server.stop()
-    return results
 
 
 if __name__ == "__main__":

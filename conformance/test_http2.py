@@ -149,7 +149,7 @@ def test_heads_that_are_no_use(asgi: Connection) -> None:
     assert asgi.get("/pid").status == 200
 
 
-def test_websocket_over_a_stream(asgi: Connection) -> None:
+def test_w28_websocket_over_a_stream(asgi: Connection) -> None:
     stream = asgi.open("CONNECT", "/echo", [("sec-websocket-version", "13")], end=False, protocol="websocket")
     asgi.until(lambda: stream.status)
     assert (stream.status, stream.all("x-version")) == (200, ["2"])

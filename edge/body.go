@@ -61,7 +61,7 @@ func (c *conn) beginBody(req *h1.Request) operation {
 		return op
 	}
 	if b.left > c.server.options.MaxBody {
-		c.reject(errTooLarge)
+		c.reject(tooLarge())
 		return opNone
 	}
 	if b.done {
@@ -87,7 +87,9 @@ func (c *conn) beginBody(req *h1.Request) operation {
 	return c.submit()
 }
 
-var errTooLarge = &h1.Error{Status: 413, Reason: "the request's body is longer than this server takes"}
+func tooLarge() *h1.Error {
+	return &h1.Error{Status: 413, Reason: "the request's body is longer than this server takes"}
+}
 
 // wholeBody gives the body if all of it came with the head: then it travels with the request.
 func (c *conn) wholeBody() []byte {
@@ -118,7 +120,7 @@ func (c *conn) decode(limit int) (data []byte, used int, err *h1.Error) {
 	}
 	b.total += int64(len(data))
 	if b.total > c.server.options.MaxBody {
-		return nil, 0, errTooLarge
+		return nil, 0, tooLarge()
 	}
 	return data, used, nil
 }

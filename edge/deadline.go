@@ -40,7 +40,7 @@ func (c *conn) checkDeadline() {
 		}
 	case phaseCollect:
 		if c.body.tooSlow(now, o) {
-			c.expire("the body arrives too slowly")
+			c.reject(slowBody())
 		}
 	case phaseAnswer:
 		c.checkExchange(now, waited)
@@ -67,7 +67,7 @@ func (c *conn) checkExchange(now int64, waited time.Duration) {
 	b := &c.body
 	if !b.done && !b.spooled && b.window > 0 && b.tooSlow(now, &c.server.options) {
 		if !c.answer.begun {
-			c.page(408, reasonFor(errSlowBody), 0)
+			c.page(408, reasonFor(slowBody()), 0)
 		}
 		c.answer.failed = "client"
 		c.broken = true
@@ -78,7 +78,7 @@ func (c *conn) checkExchange(now int64, waited time.Duration) {
 	}
 }
 
-var errSlowBody = &h1.Error{Status: 408, Reason: "the body arrives too slowly"}
+func slowBody() *h1.Error { return &h1.Error{Status: 408, Reason: "the body arrives too slowly"} }
 
 // expire answers 408 (RFC 9110 15.5.9).
 func (c *conn) expire(reason string) {

@@ -63,7 +63,9 @@ func (s *Server) FailedHandshakes() int64 { return s.handshakes.failed.Load() }
 // helloRoom is the longest first record: header, content and what encryption adds (RFC 8446 5.2).
 const helloRoom = 5 + 16<<10 + 256
 
-var errNotTLS = &h1.Error{Status: 400, Reason: "this port speaks https, and what came is http"}
+func notTLS() *h1.Error {
+	return &h1.Error{Status: 400, Reason: "this port speaks https, and what came is http"}
+}
 
 // readHello waits for the first record, and then lets the handshake have the connection.
 func (c *conn) readHello() bool {
@@ -73,7 +75,7 @@ func (c *conn) readHello() bool {
 	}
 	switch record := c.in[c.off:]; {
 	case len(record) > 0 && record[0] >= 'A' && record[0] <= 'Z': // a method; TLS's types of records are below
-		c.reject(errNotTLS)
+		c.reject(notTLS())
 		return true
 	case isFirstRecord(record):
 		begun := &handshake{woken: make(chan struct{}, 1), gone: make(chan struct{})}

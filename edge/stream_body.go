@@ -20,7 +20,7 @@ func (st *stream) beginBody(req *h1.Request) *h1.Error {
 	st.mu.Unlock()
 	switch {
 	case b.left > st.server.options.MaxBody:
-		return errTooLarge
+		return tooLarge()
 	case b.done:
 		ex.More = wire.BodyWhole
 		st.submit()
@@ -43,7 +43,7 @@ func (st *stream) collects() bool {
 	return st.server.handler.WSGI() || st.r.ContentLength < 0 && st.r.ProtoMajor == 3 && st.ex.Safe()
 }
 
-var errBodyCut = &h1.Error{Status: 400, Reason: "the body is not whole"}
+func bodyCut() *h1.Error { return &h1.Error{Status: 400, Reason: "the body is not whole"} }
 
 // collect reads the body into the spool and submits the request when it is whole.
 func (st *stream) collect() *h1.Error {
@@ -83,14 +83,14 @@ func (st *stream) read(p []byte) (n int, whole bool, fault *h1.Error) {
 	b.total += int64(n)
 	switch {
 	case b.total > st.server.options.MaxBody:
-		fault = errTooLarge
+		fault = tooLarge()
 	case errors.Is(err, io.EOF):
 		whole = true
 	case err != nil && st.expired:
-		fault = errSlowBody
+		fault = slowBody()
 	case err != nil:
 		// Half a body: the application must not take it for a whole one.
-		fault = errBodyCut
+		fault = bodyCut()
 		st.broken = st.broken || st.r.Context().Err() != nil
 	}
 	return n, whole, fault

@@ -18,6 +18,11 @@ def children(server: Server) -> list[int]:
     return sorted(found)
 
 
+def started(pid: int) -> int:
+    """When a process was started, in clock ticks since the machine was."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
 def resident(pid: int) -> int:
     """Resident memory in bytes."""
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())

@@ -72,11 +72,13 @@ def test_each_line_has_duration_queue_wait_and_worker(serve: Serve, log: Path) -
         "supervised", "-w", "1", "--threads", "1", "--access-logfile", str(log), "--access-logformat", "json"
     )
     with server.connect() as first, server.connect() as second:
-        first.send_request("GET", "/nap/0.6")
+        first.send_request("GET", "/lines/0.6")
+        assert first.head().status == 200  # the one thread is taken
         second.send_request("POST", "/nap/0.1", body=b"x")  # a POST waits in the server, never in the worker
-        assert (first.answer().status, second.answer().status) == (200, 200)
+        assert b"".join(chunk or b"cut" for chunk in first.chunks()) == b"first\nsecond\n"
+        assert second.answer().status == 200
     by_path = {record["path"]: record for record in records(log, 2)}
-    slow, waited = by_path["/nap/0.6"], by_path["/nap/0.1"]
+    slow, waited = by_path["/lines/0.6"], by_path["/nap/0.1"]
     assert 600 <= slow["duration_ms"] < 3000 and slow["queue_ms"] < 300
     assert waited["queue_ms"] > 200
     assert waited["duration_ms"] >= waited["queue_ms"] + 100

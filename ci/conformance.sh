@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Runs conformance/, which drives bin/backline from outside as users do. BACKLINE_PYTHONS lists an interpreter for each
-# virtual environment, separated by ":", for the tests that run over every Python.
+# Runs conformance/, which drives bin/backline from outside as users do: first the tests that mostly wait, PROCESSES (two
+# for each processor) at once, then those that load the machine and measure it, one after the other. An argument, `quick`
+# or `load`, asks for one of the two; others go to pytest. BACKLINE_PYTHONS lists an interpreter for each virtual
+# environment, separated by ":", for the tests that run over every Python.
 . "$(dirname "$0")/lib.sh"
 
 [ -d conformance ] || absent "there is no conformance/"
@@ -12,4 +14,15 @@ for python in "$PWD"/.venvs/*/bin/python; do
   [ -x "$python" ] && pythons=$pythons:$python
 done
 export BACKLINE_PYTHONS=$pythons
-exec .venv/bin/python -m pytest conformance --timeout 300 -o "cache_dir=$PWD/build/pytest" "$@"
+
+run() { .venv/bin/python -m pytest conformance --timeout 300 --durations 15 -o "cache_dir=$PWD/build/pytest" "$@"; }
+
+# A file's tests stay together (loadfile): they share servers.
+quick() { run -m 'not load' --numprocesses "${PROCESSES:-$(($(cores) * 2))}" --dist loadfile "$@"; }
+load() { run -m load "$@"; }
+
+case ${1:-} in
+  quick | load) "$@" ;;
+  '') quick && load ;;
+  *) run "$@" ;;
+esac

@@ -1,4 +1,4 @@
-"""Applications that break the rules: A5, A8, A9, H28 and H32 of the checklist."""
+"""Applications that break the rules: A5, A8, A9, H28, H29 and H32 of the checklist."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def server(shared: SharedServers, request: pytest.FixtureRequest) -> Server:
         ("status-str", "TypeError"),
         ("status-bool", "TypeError"),
         ("status-99", "ValueError"),
+        ("status-199", "ValueError"),
         ("status-1000", "ValueError"),
         ("header-str", "TypeError"),
         ("header-triple", "ValueError"),
@@ -57,6 +58,17 @@ def test_a5_an_error_of_send_that_is_not_caught_is_a_500_with_its_traceback(serv
     assert "backline/asgi.py" not in "\n".join(server.lines[lines:]).split("in uncaught")[0]  # no frame of ours first
 
 
+@pytest.mark.parametrize("what", ["status-101", "status-199"])
+def test_h29_an_interim_status_is_no_answer(server: Server, what: str) -> None:
+    """A client waits on after 1xx, and would take the next answer for the one to this request."""
+    with server.connect() as client:
+        answer = client.request("GET", f"/wrong?{what}")
+        assert (answer.interim, answer.status, answer.text.split(":")[0]) == ([], 200, "ValueError")
+        answer = client.request("GET", f"/uncaught?{what}")
+        assert (answer.interim, answer.status) == ([], 500)
+        assert client.request("GET", "/plain").text == "hello"
+
+
 @pytest.mark.parametrize("what", ["body-first", "start-twice"])
 def test_h28_start_twice_or_body_first_is_an_error(server: Server, what: str) -> None:
     answer = server.get(f"/wrong?{what}")
@@ -64,7 +76,7 @@ def test_h28_start_twice_or_body_first_is_an_error(server: Server, what: str) ->
 
 
 @pytest.mark.parametrize(
-    "what", ["crlf-value", "lf-value", "nul-value", "crlf-name", "space-name", "colon-name", "empty-name"]
+    "what", ["crlf-value", "lf-value", "cr-value", "nul-value", "crlf-name", "space-name", "colon-name", "empty-name"]
 )
 def test_h32_header_fields_cannot_be_smuggled_in(server: Server, what: str) -> None:
     answer = server.get(f"/wrong?{what}")

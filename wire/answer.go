@@ -187,8 +187,9 @@ func (m *Message) readStatus(c *cursor) {
 			m.blame(fmt.Errorf("the reason %.80q has a control character", reason))
 		}
 	}
-	if m.Status < 100 || m.Status > 999 {
-		m.blame(fmt.Errorf("the status is %d; expected a number of three digits", m.Status))
+	// 1xx is no answer (RFC 9110 15.2): a client would wait on, and take the answer to its next request for this one.
+	if m.Status < 200 || m.Status > 999 {
+		m.blame(fmt.Errorf("the status is %d; expected a number of three digits, from 200 on", m.Status))
 	}
 }
 

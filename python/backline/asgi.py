@@ -210,8 +210,8 @@ class Exchange(Call):
         status = message["status"]
         if type(status) is not int and (not isinstance(status, int) or isinstance(status, bool)):
             raise TypeError(f"ASGI: expected status as an int, got {status!r}")
-        if not 100 <= status <= 999:
-            raise ValueError(f"ASGI: expected a status between 100 and 999, got {status}")
+        if not 200 <= status <= 999:  # after 1xx a client waits on, and takes the next answer for this one
+            raise ValueError(f"ASGI: expected a status between 200 and 999, got {status}")
         headers = message.get("headers", ())
         known = self._runner.known
         if type(headers) is not list or not known.holds(headers):

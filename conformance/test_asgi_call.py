@@ -27,6 +27,13 @@ def test_a1_one_loop_in_the_main_thread_and_a_task_for_each_call(server: Server,
     assert found[0]["loop"].startswith("uvloop" if variant.uvloop else "asyncio"), found[0]
 
 
+def test_a1_a_call_begins_as_soon_as_its_request_has_come(server: Server) -> None:
+    """Where Python can (3.12): its first line runs while the loop reads, not when it turns the next time."""
+    for _ in range(3):
+        found = json.loads(server.get("/where").body)
+        assert found["eager"] is (found["python"] >= [3, 12]), found
+
+
 def test_a1_one_call_for_each_request(server: Server) -> None:
     before = len(json.loads(server.get("/seen?calls").body))
     with server.connect() as client:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import sys
 import threading
 
 from asgi_notes import answer, answer_json, note, route, whole_body
@@ -31,8 +32,16 @@ async def mutate(scope, receive, send):
     await answer(send, 200, before.encode())
 
 
+def callers():
+    """The names of the functions that this one was called from, innermost first."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        yield frame.f_code.co_name
+        frame = frame.f_back
+
+
 async def where(scope, receive, send):
-    """In which loop, thread and task this runs (A1)."""
+    """In which loop, thread and task this runs (A1), and from where its first line was called."""
     loop = asyncio.get_running_loop()
     await answer_json(
         send,
@@ -41,6 +50,8 @@ async def where(scope, receive, send):
             "loop_id": id(loop),
             "main": threading.current_thread() is threading.main_thread(),
             "task": asyncio.current_task() is not None,
+            "eager": "data_received" in callers(),
+            "python": sys.version_info[:2],
         },
     )
 

@@ -179,6 +179,29 @@ def test_http_body_that_stops(strict: Server) -> None:
         ended(client, 408)
 
 
+@pytest.mark.parametrize("expect", [False, True], ids=["collected", "streamed"])
+def test_http_body_that_trickles(strict: Server, expect: bool) -> None:
+    """It is the rate that counts: a byte now and then does not buy more time."""
+    with strict.connect() as client:
+        expected = {"Expect": "100-continue"} if expect else {}
+        client.send_request("POST", "/digest", {"Content-Length": "5000", **expected})
+        if expect:
+            assert client.head().status == 100
+        client.sock.settimeout(0.1)
+
+        def trickled() -> bool:
+            client.send(b"b")
+            try:
+                return client.fill()
+            except TimeoutError:
+                return False
+
+        eventually(trickled, "408 for a body that trickles", 10)
+        client.sock.settimeout(20)
+        ended(client, 408)
+    assert strict.get("/").status == 200
+
+
 def test_http_streamed_body_that_stops(strict: Server) -> None:
     with strict.connect() as client:
         client.send_request("POST", "/digest", {"Content-Length": "5000", "Expect": "100-continue"})

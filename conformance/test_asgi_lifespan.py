@@ -21,9 +21,16 @@ def variant(request: pytest.FixtureRequest) -> Variant:
     return found
 
 
+@pytest.fixture(params=LOOPS, ids=str)
+def loop(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The flags for uvloop and for asyncio's own loop, on one interpreter."""
+    found: tuple[str, ...] = request.param.flags
+    return found
+
+
 def failed(serve: Serve, app: str, *flags: str, status: int = 3) -> Server:
     """A server that does not come up."""
-    server = serve(f"asgi_lifespan:{app}", *FLAGS, *flags, wait=False)
+    server = serve(f"asgi_lifespan:{app}", *flags, wait=False)
     assert server.wait() == status, server.log
     server.wait_for("<end of output>")
     assert "ready in" not in server.log
@@ -64,13 +71,15 @@ def test_h14_state_is_a_shallow_copy_for_each_request(shared: SharedServers, var
 
 @pytest.mark.parametrize("app", ["fails", "fails_and_raises"])
 @pytest.mark.parametrize("mode", ["auto", "on"])
-def test_l4_startup_failed_ends_with_status_3_and_the_message(serve: Serve, app: str, mode: str) -> None:
-    server = failed(serve, app, "--lifespan", mode)
+def test_l4_startup_failed_ends_with_status_3_and_the_message(
+    serve: Serve, loop: tuple[str, ...], app: str, mode: str
+) -> None:
+    server = failed(serve, app, *loop, "--lifespan", mode)
     assert "the database is not there" in server.log
 
 
 def test_l4_sys_exit_while_starting_ends_the_server(serve: Serve) -> None:
-    server = failed(serve, "exits")
+    server = failed(serve, "exits", *FLAGS)
     assert "no licence" in server.log
 
 
@@ -95,7 +104,7 @@ def test_l5_an_exception_after_startup_was_received_is_logged_too(shared: Shared
     ],
 )
 def test_l5_l6_with_on_it_is_an_error(serve: Serve, app: str, text: str) -> None:
-    server = failed(serve, app, "--lifespan", "on")
+    server = failed(serve, app, *FLAGS, "--lifespan", "on")
     assert text in server.log
 
 
@@ -103,8 +112,8 @@ def test_l5_an_application_that_asserts_http(shared: SharedServers) -> None:
     assert shared("asgi_lifespan:unaware", *FLAGS).get("/").text == "None"
 
 
-def test_l6_returning_early_means_no_lifespan(shared: SharedServers) -> None:
-    server = shared("asgi_lifespan:returns", *FLAGS)
+def test_l6_returning_early_means_no_lifespan(shared: SharedServers, loop: tuple[str, ...]) -> None:
+    server = shared("asgi_lifespan:returns", *loop)
     assert server.get("/").text == "None"
     assert "Traceback" not in server.log
 
@@ -171,8 +180,8 @@ def test_l8_shutdown_is_awaited(serve: Serve) -> None:
     server.wait_for("lifespan: stopped")
 
 
-def test_l8_shutdown_failed_is_logged(serve: Serve) -> None:
-    server = serve("asgi_lifespan:stop_fails", *FLAGS)
+def test_l8_shutdown_failed_is_logged(serve: Serve, loop: tuple[str, ...]) -> None:
+    server = serve("asgi_lifespan:stop_fails", *loop)
     assert server.stop() == 0
     server.wait_for("the cache could not be written")
 
@@ -194,9 +203,11 @@ def test_l8_a_reload_awaits_the_old_workers_shutdown(serve: Serve) -> None:
     assert server.count("lifespan: stopped") == 2
 
 
-def test_l9_a_reload_whose_start_fails_leaves_the_old_workers_serving(serve: Serve, tmp_path: Path) -> None:
+def test_l9_a_reload_whose_start_fails_leaves_the_old_workers_serving(
+    serve: Serve, loop: tuple[str, ...], tmp_path: Path
+) -> None:
     mark = tmp_path / "fails"
-    server = serve("asgi_lifespan:by_file", *FLAGS, env={"START_FAILS": str(mark)})
+    server = serve("asgi_lifespan:by_file", *loop, env={"START_FAILS": str(mark)})
     with server.connect() as client:
         assert client.request("GET", "/").status == 200
         mark.touch()

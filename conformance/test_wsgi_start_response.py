@@ -137,9 +137,17 @@ def test_g29_system_exit_ends_the_request_not_the_worker(server: Server) -> None
     assert server.count("worker .* (ended|died|crashed)") == 0
 
 
-def test_g31_start_response_may_come_with_the_first_piece(server: Server) -> None:
-    answer = server.get("/generator")
+@pytest.mark.parametrize("path", ["/generator", "/lazy"])
+def test_g31_start_response_may_come_with_the_first_piece(server: Server, path: str) -> None:
+    answer = server.get(path)
     assert (answer.status, answer.text) == (202, "lazily")
+
+
+def test_g31_no_second_piece_is_asked_for_without_start_response(raw: Server) -> None:
+    at = len(raw.lines)
+    assert raw.get("/unstarted").status == 500
+    raw.wait_for("AssertionError: the application sent a body before calling start_response", after=at)
+    assert raw.get("/unstarted?advanced=1").text == "1"
 
 
 def test_g34_stop_iteration_means_that_no_answer_comes(raw: Server) -> None:

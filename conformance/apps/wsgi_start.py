@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from wsgiref.validate import validator
 
@@ -122,6 +122,50 @@ def generator(environ: Environ, start_response: Any) -> Iterable[bytes]:
     text(start_response, "202 Accepted")
     yield b""
     yield b"lazily"
+
+
+class Lazy:
+    """No generator, and yet start_response is called with the first piece, which PEP 3333 allows of any iterable."""
+
+    def __init__(self, start_response: Any) -> None:
+        self.start_response = start_response
+        self.pieces = iter((b"", b"laz", b"ily"))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self.start_response is not None:
+            text(self.start_response, "202 Accepted")
+            self.start_response = None
+        return next(self.pieces)
+
+
+@routes.at("/lazy")
+def lazy(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    return Lazy(start_response)
+
+
+class Looked:
+    """Says whether it was advanced; start_response is never called for it."""
+
+    advanced = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        Looked.advanced += 1
+        return b"unstarted"
+
+
+@routes.at("/unstarted")
+def unstarted(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    if argument(environ, "advanced"):
+        text(start_response)
+        return [str(Looked.advanced).encode()]
+    Looked.advanced = 0
+    return Looked()
 
 
 @routes.at("/changed")

@@ -135,6 +135,48 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// TestDefaultsOfLimits: what an operator who sets nothing is promised. docs/settings.md follows the table, whatever it says;
+// these numbers do not.
+func TestDefaultsOfLimits(t *testing.T) {
+	t.Parallel()
+	c := call{}.mustLoad(t).Config
+	for name, pair := range map[string][2]int64{
+		"limit_request_line":   {c.LimitRequestLine, 8 << 10},
+		"limit_header_block":   {c.LimitHeaderBlock, 64 << 10},
+		"limit_request_fields": {int64(c.LimitRequestFields), 100},
+		"limit_request_body":   {c.LimitRequestBody, 1 << 30},
+		"limit_connections":    {int64(c.LimitConnections), 20_000},
+		"body_min_rate":        {c.BodyMinRate, 1 << 10},
+		"body_memory":          {c.BodyMemory, 1 << 20},
+		"answer_memory":        {c.AnswerMemory, 1 << 20},
+		"answer_file":          {c.AnswerFile, 1 << 30},
+		"stream_window":        {c.StreamWindow, 256 << 10},
+		"queue_size":           {int64(c.QueueSize), 1024},
+		"worker_connections":   {int64(c.WorkerConnections), 1000},
+		"max_requests":         {int64(c.MaxRequests), 0},
+		"max_worker_memory":    {c.MaxWorkerMemory, 0},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s is %d, want %d", name, pair[0], pair[1])
+		}
+	}
+	for name, pair := range map[string][2]time.Duration{
+		"header_timeout":      {c.HeaderTimeout, 10 * time.Second},
+		"body_rate_window":    {c.BodyRateWindow, 30 * time.Second},
+		"keep_alive":          {c.KeepAlive, 75 * time.Second},
+		"queue_timeout":       {c.QueueTimeout, 10 * time.Second},
+		"disconnect_grace":    {c.DisconnectGrace, 10 * time.Second},
+		"worker_boot_timeout": {c.WorkerBootTimeout, 120 * time.Second},
+		"timeout":             {c.Timeout, 30 * time.Second},
+		"stream_timeout":      {c.StreamTimeout, 0},
+		"graceful_timeout":    {c.GracefulTimeout, 30 * time.Second},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s is %v, want %v", name, pair[0], pair[1])
+		}
+	}
+}
+
 func TestManyCoresStartFourWorkers(t *testing.T) {
 	t.Parallel()
 	for cores, want := range map[int]int{1: 1, 3: 3, 4: 4, 64: 4} {

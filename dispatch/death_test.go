@@ -19,6 +19,8 @@ func TestWorkerDies(t *testing.T) {
 		want   string // after the death; "" when it is repeated
 	}{
 		"safe":               {"GET", true, 1, nil, "", ""},
+		"safe, options":      {"OPTIONS", true, 1, nil, "", ""},
+		"idempotent":         {"PUT", true, 1, nil, "", "fail worker"},
 		"safe, hinted":       {"HEAD", true, 1, dispatchtest.Tuple{wire.KindHint, 0, []dispatchtest.Tuple{{"link", "a"}}}, "hint link", ""},
 		"safe, retry off":    {"GET", false, 1, nil, "", "fail worker"},
 		"not safe":           {"POST", true, 1, nil, "", "fail worker"},

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import APPS, BINARY, PATIENCE, Server, in_parallel
+from harness import APPS, BINARY, PATIENCE, Answer, Server, in_parallel
 from test_messages import run
 
 Serve = Callable[..., Server]
@@ -199,6 +199,22 @@ def test_queue_timeout_zero_lets_nobody_wait(serve: Serve) -> None:
         refused = server.get("/")
     assert refused.status == 503
     assert refused.header("retry-after")
+
+
+def test_a_full_queue_and_a_long_wait_are_503_with_retry_after(serve: Serve) -> None:
+    server = serve("supervised", "-w", "1", "--threads", "1", "--queue-size", "1", "--queue-timeout", "1s")
+    with server.connect() as busy:
+        busy.send_request("GET", "/lines/60")
+        busy.read_until(b"first")
+        # A POST waits in the server, never in the worker: one of them as long as it may, the others not at all.
+        refused: list[Answer] = []
+        in_parallel(3, lambda _: refused.append(server.request("POST", "/", body=b"x")))
+    assert [(answer.status, answer.header("retry-after")) for answer in refused] == [(503, "1")] * 3
+    assert sorted(answer.text for answer in refused) == [
+        "The server is busy and its queue is full. Try again in a moment.\n",
+        "The server is busy and its queue is full. Try again in a moment.\n",
+        "The server is busy. Try again in a moment.\n",
+    ]
 
 
 def test_body_memory_zero_and_answer_file_zero_still_serve(serve: Serve) -> None:

@@ -150,8 +150,11 @@ def test_h21_after_an_early_answer_the_rest_of_the_body_is_not_waited_for(server
     before = len(json.loads(server.get("/seen?early").body))
     with server.connect() as client:
         client.send(SIZED % (b"/early", 1000) + b"only a part")
-        assert client.answer().text == "early"
+        answer = client.answer()
+        assert (answer.text, answer.header("connection")) == ("early", "close")
         assert seen(server, "early", before + 1)[-1] == ["http.disconnect"] * 3
+        client.send(b"GET /seen?early HTTP/1.1\r\nHost: testserver\r\n\r\n")
+        assert client.at_end()  # what comes now is body to the client, and must be nobody's request
 
 
 @pytest.mark.parametrize("head", [SIZED[:-2] % (b"/upload?%s", 1000) + b"\r\n", CHUNKED])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -93,6 +94,23 @@ def test_upload_of_5_mb_goes_to_disk(client: httpx.Client) -> None:
         "name": "big.bin", "size": len(content), "sha1": hashlib.sha1(content).hexdigest(),
         "kept": "TemporaryUploadedFile", "note": "é",
     }  # fmt: skip
+
+
+def test_chunked_upload_that_asks_first(server: Server, interface: str) -> None:
+    """As "curl -T -" sends it. By ASGI no server can help Django, which reads no form without a length."""
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="note"\r\n\r\nasked\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nDATA\r\n--b--\r\n'
+    )
+    fields = {"Content-Type": "multipart/form-data; boundary=b", "Transfer-Encoding": "chunked"}
+    with server.connect() as client:
+        client.send_request("POST", "/upload/", {"Host": "127.0.0.1", **fields, "Expect": "100-continue"})
+        assert client.head().status == 100
+        client.send(b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n")
+        answer = client.answer()
+    if interface == "wsgi":
+        seen = json.loads(answer.body)
+        assert (seen["name"], seen["size"], seen["note"]) == ("f", 4, "asked")
 
 
 def test_file_response(client: httpx.Client) -> None:

@@ -68,14 +68,19 @@ func (c *conn) beginBody(req *h1.Request) operation {
 		c.ex.More = wire.BodyWhole
 		return c.submit()
 	}
+	wsgi := c.server.handler.WSGI()
 	if req.ExpectContinue && c.off == len(c.in) {
-		// The application is asked first, whatever its kind: the point of the question is that it may say no. When it
-		// reads, the body streams to it.
-		b.ask = true
-		c.ex.More = wire.BodyOnRead
-		return c.submit()
+		if !wsgi || !b.chunked {
+			// The application is asked first, whatever its kind: the point of the question is that it may say no. When it
+			// reads, the body streams to it.
+			b.ask = true
+			c.ex.More = wire.BodyOnRead
+			return c.submit()
+		}
+		// Without a length Django takes a body for empty, so it has to be collected, and for that to come ("curl -T -").
+		c.write([]byte(continueLine))
 	}
-	if c.server.handler.WSGI() {
+	if wsgi {
 		c.phase = phaseCollect
 		c.touch()
 		return opNone

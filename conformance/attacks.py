@@ -106,7 +106,7 @@ ADVISORIES = (
     attack("cve_2025_58186", f"{GET}" + "Cookie: a=\r\n" * 101 + f"\r\n{EVIL}", 431),
 )  # fmt: skip
 
-# HTTP Garden's findings in servers, by their numbers in its list, and those in proxies that are another payload.
+# HTTP Garden's findings in servers and in proxies, by their numbers in its lists.
 GARDEN = (
     attack("garden_s1", chunks("0_2e\r\n\r\n")),
     attack("garden_s2", value("v\x00\ralue")),
@@ -159,18 +159,31 @@ GARDEN = (
     attack("garden_s47", chunks("INVALID!!!\r\n")),
     attack("garden_s48", f"{POST}Content-Length: 0\r\n\r\n{POST}Content-Length: 3\r\n\r\nabc{GET}\r\n",
            POSTED, ABC, GOT),
+    attack("garden_t1", body("Content-Length: 0x10\r\n", f"Z{EVIL}")),
     attack("garden_t2", chunks("Z\r\nZZ\r\nZZZ\r\n\r\n")),
     attack("garden_t3", chunks("2\r\r;a\r\n02\r\n41\r\n0\r\n\r\n")),
     attack("garden_t4", chunks("1\r0\n")),
+    attack("garden_t5", f"{GET}Content-Length:\r\n\r\n{EVIL}"),
+    attack("garden_t6", f"{GET}X\x85: y\r\n\r\n{EVIL}"),
+    attack("garden_t6", f"{GET}X@: y\r\n\r\n{EVIL}"),
+    attack("garden_t7", chunks("1nobody-looks-at-this\r\nZ\r\n0\r\n\r\n")),
     attack("garden_t9", body("Transfer-Encoding: ,chunked\r\nContent-Length: 5\r\n")),
+    attack("garden_t10", value("a\rb\rc")),
+    attack("garden_t11", body(f"content-length: \r\ncontent-length: {len(EVIL)}\r\n", f"{EVIL}{EVIL}")),
     attack("garden_t12", f"GET / HTTP/1.1\r\nHost: a\x00.b\r\n\r\n{EVIL}"),
     attack("garden_t13", chunks("a\r\n0123456789\n0\r\n\r\n")),
     attack("garden_t14", f"{GET}Te\nst: test\r\n\r\n{EVIL}"),
+    attack("garden_t15", body("Transfer-Encoding: ,chunked\r\nContent-Length: 5\r\nConnection: close\r\n")),
+    attack("garden_t16", f"GET / HTTP/1.1\nHost: a\nConnection: close\n\n{EVIL}"),
     attack("garden_t17", chunks("1\r\na\r\n\r\n0\r\n\r\n")),
+    attack("garden_t18", f"{GET}Transfer-Encoding: ,chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n{EVIL}"),
     attack("garden_t19", chunks("-0x0\r\n\r\n")),
     attack("garden_t20", f"{GET}a:b\r\nc\x00\r\n\r\n{EVIL}"),
     attack("garden_t21", f"{GET}Content-Length: 10\r\n\r\n1234567890", "GET / b'1234567890'"),
+    attack("garden_t22", body(f"Content-Length: 0\r\nContent-Length: {len(EVIL)}\r\n", EVIL)),
+    attack("garden_t23", body("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")),
     attack("garden_t24", chunks("   0\r\n\r\n")),
+    attack("garden_t25", body("Transfer-Encoding: chunked\r\n" * 2)),
 )  # fmt: skip
 
 # PortSwigger's techniques for two servers that are to disagree on where a request ends.

@@ -70,6 +70,18 @@ class Frames:
             if on == stream and kind == HEADERS:
                 return STATUSES[payload[0]]
 
+    def body(self, stream: int) -> bytes:
+        """The rest of an answer's body."""
+        whole = b""
+        while True:
+            head, _ = self.client.read_exactly(9)
+            payload, complete = self.client.read_exactly(int.from_bytes(head[:3], "big"))
+            assert complete, "the connection ended within an answer"
+            if head[3] == DATA and int.from_bytes(head[5:], "big") == stream:
+                whole += payload
+                if head[4] & END_STREAM:
+                    return whole
+
     def flood(self, frames: int, one: Callable[[int], bytes]) -> bool:
         """Send so many, or fewer if the server ends the connection before; tells whether it does at last."""
         drained = threading.Thread(target=self._drain, daemon=True)

@@ -1,4 +1,5 @@
-"""The extensions http.response.pathsend (X1) and http.response.early_hint (X3)."""
+"""The extensions http.response.pathsend (X1) and http.response.early_hint (X3), and those that there are not (X2, X4,
+X5, X6). The extension tls (X7) is in test_tls.py."""
 
 from __future__ import annotations
 
@@ -143,3 +144,23 @@ def test_x3_links_are_checked(server: Server, kind: str, error: str) -> None:
     answer = server.get(f"/hint?{kind}")
     assert (answer.status, answer.interim) == (500, [])
     server.wait_for(f"{error}: ASGI", after=lines)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("http.response.zerocopysend", id="x2"),
+        pytest.param("http.response.trailers", id="x4"),
+        pytest.param("http.response.push", id="x5"),
+        pytest.param("http.response.debug", id="x6"),
+    ],
+)
+def test_x2_x4_x5_x6_are_not_offered_and_an_error_of_send(server: Server, kind: str) -> None:
+    """An application that asks first does without; for one that does not, the answer goes on as if it had."""
+    with server.connect() as client:
+        client.send_request("GET", f"/other?{kind}", {"TE": "trailers"})
+        answer = client.answer()
+        raised = f"RuntimeError: ASGI: {kind!r} is not a message of an HTTP response"
+        assert answer.text.splitlines() == ["offered False", raised, raised]
+        assert answer.header("trailer") is None
+        assert client.request("GET", "/plain").text == "plain"

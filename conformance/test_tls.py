@@ -54,7 +54,9 @@ def dial(server: Server, trust: Path, version: ssl.TLSVersion = ssl.TLSVersion.T
 
 
 @pytest.mark.parametrize("version", TLS_VERSIONS, ids=lambda version: version.name)
-def test_asgi_extension(shared: Callable[..., Server], trust: Path, flags: list[str], version: ssl.TLSVersion) -> None:
+def test_x7_asgi_extension(
+    shared: Callable[..., Server], trust: Path, flags: list[str], version: ssl.TLSVersion
+) -> None:
     """ASGI's TLS Extension 0.2, for HTTP."""
     server = shared("asgi_scope:app", *flags)
     with dial(server, trust, version) as client:
@@ -78,7 +80,9 @@ def test_asgi_extension(shared: Callable[..., Server], trust: Path, flags: list[
     }
 
 
-def test_asgi_client_certificate(serve: Callable[..., Server], ours: Authority, trust: Path, flags: list[str]) -> None:
+def test_x7_asgi_client_certificate(
+    serve: Callable[..., Server], ours: Authority, trust: Path, flags: list[str]
+) -> None:
     server = serve("asgi_scope:app", *flags, "--ca-certs", str(trust), "--cert-reqs", "optional")
     ada = ours.issue("ada.example")
     with connect(server, NAME, trust=trust, present=ada) as client:
@@ -88,13 +92,13 @@ def test_asgi_client_certificate(serve: Callable[..., Server], ours: Authority, 
     assert found["client_cert_error"] is None
 
 
-def test_plain_connections_have_no_extension(shared: Callable[..., Server]) -> None:
+def test_x7_plain_connections_have_no_extension(shared: Callable[..., Server]) -> None:
     scope = ast.literal_eval(shared("asgi_scope:app").get("/").text)
     assert scope["scheme"] == "http"
     assert "tls" not in scope["extensions"]
 
 
-def test_websockets(shared: Callable[..., Server], trust: Path, flags: list[str]) -> None:
+def test_x7_websockets(shared: Callable[..., Server], trust: Path, flags: list[str]) -> None:
     server = shared("asgi_websocket:app", *flags)
     with connect(server, NAME, trust=trust) as client:
         accept = sockets.ask(client, "/echo")

@@ -1,4 +1,4 @@
-"""http.response.pathsend and http.response.early_hint."""
+"""http.response.pathsend and http.response.early_hint, and the extensions that there are not."""
 
 import os
 import tempfile
@@ -83,8 +83,30 @@ async def hint(scope, receive, send):
     await send({"type": "http.response.body", "body": b"hinted"})
 
 
+OTHERS = {
+    "http.response.zerocopysend": {"file": 1},
+    "http.response.trailers": {"headers": [(b"x-trailer", b"1")]},
+    "http.response.push": {"path": "/style.css", "headers": []},
+    "http.response.debug": {"info": {}},
+}
+
+
+async def other(scope, receive, send):
+    """What comes of the event that the query names, before the answer and within it."""
+    kind = scope["query_string"].decode()
+    told = [f"offered {kind in scope['extensions']}"]
+    for within in (False, True):
+        if within:
+            await send({**start(), "trailers": True})
+        try:
+            await send({"type": kind, **OTHERS[kind]})
+        except Exception as error:
+            told.append(f"{type(error).__name__}: {error}")
+    await send({"type": "http.response.body", "body": "\n".join(told).encode()})
+
+
 async def plain(scope, receive, send):
     await answer(send, 200, b"plain")
 
 
-app = route({"/pathsend": pathsend, "/hint": hint, "/plain": plain})
+app = route({"/pathsend": pathsend, "/hint": hint, "/other": other, "/plain": plain})

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import struct
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -61,12 +62,15 @@ def test_a_reload_leaves_sockets_alone(serve: Serve) -> None:
 
 
 def test_in_the_end_they_are_closed_a_few_at_a_time(serve: Serve) -> None:
-    server = serve("asgi_pids:app", "-w", "1", "--websocket-drain", "6")
+    drain = 6
+    server = serve("asgi_pids:app", "-w", "1", "--websocket-drain", str(drain))
     with ExitStack() as stack:
         sockets = [stack.enter_context(connect(server, "/")) for _ in range(10)]
         old = process(sockets[0])
+        begun = time.monotonic()
         reload(server)
         assert sockets[0].closed() == (SERVICE_RESTART, ""), "the oldest goes first"
+        assert time.monotonic() - begun > 0.75 * drain, "for three quarters of the time nobody has to go"
         assert process(sockets[-1]) == old, "the newest is still there"
         with connect(server, "/") as again:
             assert process(again) != old, "whoever comes again is served by the new code"

@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import pytest
 from authority import Authority, connect
+from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
 from harness import Answer, Client, Server, eventually, in_parallel
 from http2 import Connection
 from sockets import frame
@@ -95,6 +97,21 @@ def test_a_hundred_requests_at_once(asgi: Connection) -> None:
         asgi.send(stream, b"%d" % number, end=True)
     for number, stream in enumerate(streams):
         assert asgi.finish(stream).text == hashlib.sha256(b"%d" % number).hexdigest()
+
+
+def test_a_hundred_streams_at_most(asgi: Connection) -> None:
+    """Clients are told so, and one that opens more all the same is refused the stream and nothing else."""
+    assert asgi.get("/pid").status == 200
+    assert asgi.h2.remote_settings.max_concurrent_streams == 100
+    streams = [asgi.open("POST", "/digest", end=False) for _ in range(100)]
+    asgi.h2.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1000  # the library would not open another one
+    asgi.h2.remote_settings.acknowledge()
+    beyond = asgi.open("GET", "/pid")
+    asgi.until(lambda: beyond.ended)
+    assert beyond.reset in (ErrorCodes.PROTOCOL_ERROR, ErrorCodes.REFUSED_STREAM)  # RFC 9113 5.1.2
+    for stream in streams:
+        asgi.send(stream, b"", end=True)
+        assert asgi.finish(stream).status == 200
 
 
 def test_a_stream_that_is_not_taken_holds_up_no_other(shared: Start, pair: tuple[str, ...]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import uuid
+import zlib
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,52 @@ def test_w20_fragments_are_put_together(server: Server) -> None:
         pong = socket.next_frame()
         assert (pong.opcode, pong.payload) == (PONG, b"between")
         assert socket.message() == "Grüße"
+
+
+OFFER = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
+SENTENCE = " ".join(f"{n} times {n * n} is not {n * n * n}." for n in range(200))
+
+
+def inflated(payload: bytes, bits: int) -> bytes:
+    """By little and little: zlib looks beyond the window in what it has given in the same call."""
+    inflater, text, rest = zlib.decompressobj(-bits), b"", payload + b"\0\0\xff\xff"
+    while rest:
+        text += inflater.decompress(rest, 16)
+        rest = inflater.unconsumed_tail
+    return text + inflater.flush()
+
+
+def compressed(server: Server, text: str) -> tuple[str | None, int | None]:
+    """What a client is granted that could compress, and the length of the frame in which ``text`` comes back; None
+    where it comes as it is."""
+    with connect(server, "/echo", OFFER) as socket:
+        granted = socket.answer.header("sec-websocket-extensions")
+        bits = re.search(r"server_max_window_bits=(\d+)", granted or "")
+        for _ in range(2):  # with a context, the second one would be shorter and could not be read alone
+            socket.send(text)
+            payload = socket.next_frame().payload
+            if payload == text.encode():
+                return granted, None
+            assert inflated(payload, int(bits.group(1)) if bits else 15) == text.encode()
+        return granted, len(payload)
+
+
+def test_w20_compression_and_its_settings(shared: SharedServers) -> None:
+    def server(*flags: str) -> Server:
+        return shared("asgi_websocket:app", *LOOPS[0].flags, *flags)
+
+    plain = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    granted, usual = compressed(server(), SENTENCE)
+    assert granted == plain
+    assert usual and usual < len(SENTENCE) / 2
+    assert compressed(server(), "x" * 127) == (plain, None)
+    assert compressed(server("--websocket-compression-min-size", "1000"), "x" * 999) == (plain, None)
+    assert compressed(server("--no-websocket-compression"), SENTENCE) == (None, None)
+    _, best = compressed(server("--websocket-compression-level", "9"), SENTENCE)
+    assert best and best < usual
+    granted, small = compressed(server("--websocket-compression-window", "9"), SENTENCE)
+    assert granted == f"{plain}; server_max_window_bits=9"
+    assert small and small < len(SENTENCE) / 2
 
 
 def test_w25_messages_keep_their_order(server: Server) -> None:

@@ -31,17 +31,25 @@ def descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+OFFER = {"Sec-WebSocket-Extensions": "permessage-deflate"}
+LONG = "is worth compressing " * 20
+
+
 def open_many(server: Server, number: int) -> list[Socket]:
-    """All handshakes of a batch are under way at once; the clients speak the same protocol as everywhere."""
+    """All handshakes of a batch are under way at once; the clients speak the same protocol as everywhere. Each is idle
+    as one that was busy before: with compression agreed on, and a message compressed."""
     found: list[Socket] = []
     while len(found) < number:
         batch: list[Client] = [server.connect() for _ in range(min(500, number - len(found)))]
         for client in batch:
-            ask(client, "/echo")
+            ask(client, "/echo", OFFER)
         for client in batch:
             answer = client.head()
             assert answer.status == 101, answer
             found.append(Socket(client, answer))
+            found[-1].send(LONG)
+        for socket in found[-len(batch) :]:
+            assert len(socket.next_frame().payload) < len(LONG) / 2, "it is not compressed"
     return found
 
 

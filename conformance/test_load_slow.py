@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from harness import Client, Server, eventually
-from processes import resident
+from processes import children, resident
 from proxies import connect
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(180)]
@@ -73,6 +73,11 @@ def connections(server: Server) -> int:
     return sum(row[3] == ESTABLISHED for row in own) - waiting
 
 
+def memory(server: Server) -> int:
+    """Of the server and its worker."""
+    return sum(resident(pid) for pid in (server.process.pid, *children(server)))
+
+
 @contextlib.contextmanager
 def slow(server: Server, target: str, flags: list[str]) -> Iterator[None]:
     program = shutil.which("slowhttptest") or pytest.fail("slowhttptest is not installed; ci/setup.sh does it")
@@ -110,11 +115,11 @@ def test_slow_clients_are_in_nobodys_way(serve: Serve, tmp_path: Path, attack: s
 
     with server.connect() as client:
         p99(client, 1)  # what the first requests allocate for good
-        before, quiet = resident(server.process.pid), p99(client)
+        before, quiet = memory(server), p99(client)
         with slow(server, "/static/large" if attack in ("slow_read", "range") else "/", ATTACKS[attack]):
             eventually(under_way, f"{SLOW} slow clients", timeout=60)
             attacked = p99(client)
-            grown = resident(server.process.pid) - before
+            grown = memory(server) - before
             still = connections(server)
     told = f"{attack}: p99 {quiet:.2f} -> {attacked:.2f} ms, {grown / MEGABYTE:+.1f} MB, {still} connections"
     print(told)

@@ -93,6 +93,7 @@ cve_2026_40898    quic-go
 desync_h2_cl      PortSwigger: a Content-Length that HTTP/2's frames belie
 desync_h2_te      a Transfer-Encoding in HTTP/2
 desync_h2_0       a body of HTTP/2 that nobody reads
+desync_h2_host    a Host that is not :authority
 desync_h2_spaces  whitespace around values of HTTP/2
 desync_h2_names   names and pseudo-fields of HTTP/2 that would be lines elsewhere
 desync_cl_te      Content-Length and Transfer-Encoding, either way
@@ -427,6 +428,9 @@ REQUESTS: list[tuple[str, tuple[tuple[bytes, bytes], ...], dict[str, bytes]]] = 
     ]),
     ("cve_2025_57804", (), {"path": b"/ HTTP/1.1\r\nHost: b"}),
     ("cve_2025_57804", (), {"method": b"GET / HTTP/1.1\r\nX: GET"}),
+    *(("cve_2026_44546", ((b"x", b"a" + character + b"b"),), {}) for character in [
+        b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x85", b"\x7f", b"\x01",
+    ]),
     *(("desync_h2_names", ((name, value),), {}) for name, value in [
         (b"", b"1"), (b"x:", b"1"), (b"x y", b"1"), (b"X-Upper", b"1"), (b":path", b"/evil"), (b":evil", b"1"),
         (b"connection", b"content-length"), (b"upgrade", b"h2c"), (b"x\xe9", b"1"),
@@ -446,6 +450,19 @@ def test_http2_request(server: Server, id: str, more: tuple[tuple[bytes, bytes],
     client.client.close()
     assert server.count("called '/evil'") == 0
     served(server)
+
+
+def test_desync_h2_host(server: Server) -> None:
+    """A Host field beside :authority says nothing (RFC 9113 8.3.1); several say no more."""
+    for hosts in ([b"evil"], [b"evil", b"a"], [b"a", b"a"], [b""], [b"evil:80"]):
+        client = frames.connect(server)
+        client.client.send(request(1, *((b"host", host) for host in hosts), path=b"/fields"))
+        outcome = client.outcome(1)
+        if outcome == 200:
+            assert json.loads(client.body(1))["host"] == "a", hosts
+        else:
+            assert outcome in (400, "reset", "ended"), hosts
+        client.client.close()
 
 
 @pytest.mark.parametrize("value", [b" a", b"a ", b"\ta\t", b" \t a \t "])

@@ -7,6 +7,7 @@ import re
 import threading
 import uuid
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,17 @@ def test_w25_send_waits_for_a_client_that_does_not_read(server: Server, name: st
         for _ in range(count):
             assert len(socket.message()) == size
         assert socket.closed() == (1000, "")
+
+
+@pytest.mark.parametrize(("flags", "least", "most"), [((), 64, 700), (("--websocket-window", "2MiB"), 1900, 3500)])
+def test_w25_what_may_wait_is_the_window(
+    serve: Callable[..., Server], tmp_path: Path, name: str, flags: tuple[str, ...], least: int, most: int
+) -> None:
+    """Over a Unix socket, of which the kernel keeps some 200 KiB: of TCP's it may be as many MiB."""
+    server = serve("asgi_websocket:app", *LOOPS[0].flags, *flags, bind=f"unix:{tmp_path / 'socket'}")
+    with connect(server, f"/floods?name={name}&size=1000&count=100000"):
+        seen(server, name, least)
+        assert settled(server, name) <= most
 
 
 def test_w25_a_long_message_waits_in_the_middle(server: Server, name: str) -> None:

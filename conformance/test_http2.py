@@ -19,7 +19,7 @@ from authority import Authority, connect
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from harness import Answer, Client, Server, eventually, in_parallel
-from http2 import Connection
+from http2 import Connection, Stream
 from sockets import frame
 
 ASGI, WSGI = "asgi_http2:app", "wsgi_input:app"
@@ -175,6 +175,41 @@ def test_w28_websocket_over_a_stream(asgi: Connection) -> None:
     assert asgi.get("/pid").status == 200
     asgi.send(stream, frame(8, b"\x03\xe8"))
     assert asgi.finish(stream).body == b"\x81\x05hello\x88\x02\x03\xe8"
+
+
+def web_socket(connection: Connection, path: str, *headers: tuple[str, str]) -> Stream:
+    more = [("sec-websocket-version", "13"), *headers]
+    stream = connection.open("CONNECT", path, more, end=False, protocol="websocket")
+    connection.until(lambda: stream.status)
+    assert stream.status == 200
+    return stream
+
+
+def test_w01_w28_the_scope_over_a_stream(shared: Start, pair: tuple[str, ...]) -> None:
+    with Connection(shared("asgi_websocket:app", "--workers", "1", *pair)) as connection:
+        stream = web_socket(connection, "/scope?a=%20", ("sec-websocket-protocol", "v1, v2"), ("cookie", "a=1"))
+        connection.until(lambda: stream.ended or stream.body.endswith(b"\x88\x02\x03\xe8"))  # it closes after that
+        size = int.from_bytes(stream.body[2:4], "big")
+        scope = ast.literal_eval(stream.body[4 : 4 + size].decode())
+    assert (scope["type"], scope["http_version"], scope["scheme"]) == ("websocket", "2", "wss")
+    assert (scope["path"], scope["query_string"], scope["subprotocols"]) == ("/scope", b"a=%20", ["v1", "v2"])
+    assert {(b"host", b"testserver"), (b"cookie", b"a=1")} <= {tuple(pair) for pair in scope["headers"]}
+    assert scope["extensions"]["tls"]["tls_version"] == 0x0304
+    assert scope["client"][0] == "127.0.0.1"
+
+
+def test_w26_w28_a_reload_closes_it_with_1012_and_leaves_the_connection(serve: Start, pair: tuple[str, ...]) -> None:
+    server = serve("asgi_websocket:app", "--workers", "1", "--websocket-drain", "0", *pair)
+    with Connection(server) as connection:
+        stream = web_socket(connection, "/echo")
+        server.signal(signal.SIGHUP)
+        connection.until(lambda: stream.body)
+        assert stream.body == b"\x88\x02" + (1012).to_bytes(2, "big")
+        connection.send(stream, frame(8, (1012).to_bytes(2, "big")))
+        connection.finish(stream)
+        again = web_socket(connection, "/echo")
+        connection.send(again, frame(1, b"hello"))
+        connection.until(lambda: again.body == b"\x81\x05hello")
 
 
 def test_a_client_of_somebody_elses(shared: Start, pair: tuple[str, ...]) -> None:

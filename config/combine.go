@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +16,8 @@ func (run *loading) combine() {
 	run.combineHTTP()
 	run.combineAccessLog()
 	run.combineWorkers()
-	run.checkFolder()
 	c := &run.result.Config
+	run.errs = append(run.errs, checkFolder(run.Dir, c.Chdir, run.result.Origins["chdir"])...)
 	if c.MaxRequestsJitter > 0 && c.MaxRequests == 0 {
 		run.warn("max_requests_jitter has no effect without max_requests")
 	}
@@ -136,10 +135,9 @@ func (run *loading) combineAccessLog() {
 
 // combineWorkers works out the number of processes and what gunicorn's sync class brings along.
 func (run *loading) combineWorkers() {
-	const most = 4 // a worker costs the memory of the whole application: a large machine should not fill itself unasked
 	c, origins := &run.result.Config, run.result.Origins
 	if c.Workers == 0 {
-		c.Workers = min(run.cores(), most)
+		c.Workers = defaultWorkers(run.cores())
 		origins["workers"] = noted(origins["workers"], "one for each core, at most 4")
 	}
 	class := run.chosen["worker_class"]
@@ -149,25 +147,14 @@ func (run *loading) combineWorkers() {
 	}
 }
 
+// defaultWorkers is how many there are where nobody has said it. A worker costs the memory of the whole application: a
+// large machine should not fill itself unasked.
+func defaultWorkers(cores int) int {
+	const most = 4
+	return min(cores, most)
+}
+
 func noted(origin Origin, note string) Origin {
 	origin.Note = note
 	return origin
-}
-
-// checkFolder finds a wrong chdir here: later it would show as a module that cannot be imported.
-func (run *loading) checkFolder() {
-	c := &run.result.Config
-	if c.Chdir == "" {
-		return
-	}
-	info, err := os.Stat(inside(run.Dir, c.Chdir))
-	if err == nil && info.IsDir() {
-		return
-	}
-	message := fmt.Sprintf("the folder %s does not exist", c.Chdir)
-	if err == nil {
-		message = c.Chdir + " is a file: expected a folder"
-	}
-	run.errs = append(run.errs, usage(run.result.Origins["chdir"].String(), message,
-		"write the folder that holds the application's package"))
 }

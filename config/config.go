@@ -73,6 +73,7 @@ type Config struct {
 
 	QueueSize    int           // 0: nothing waits
 	QueueTimeout time.Duration // 0: nothing waits
+	HealthPaths  []string      // requests of these wait in front
 	Retry        string        // safe or off
 
 	LimitConnections   int // what "ulimit -n" allows may be less; the edge says so at start

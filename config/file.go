@@ -1,14 +1,12 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,36 +22,41 @@ const (
 	defaultFile = "backline.toml"
 )
 
-// readFile gives what a settings file says. It has no sections: every key of the table stands at the top level, so
-// that the file, the environment and the flags have the same names.
-func readFile(rows []Setting, path, shown string) (layer, []error) {
+// fileText is what a settings file says.
+type fileText struct {
+	values layer
+	pools  []section
+	routes []section
+}
+
+// readFile reads a settings file. Every key of the table stands at its top level, so that the file, the environment and
+// the flags have the same names; its sections are pools and routes, which only the file has.
+func readFile(rows []Setting, path, shown string) (fileText, []error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, []error{unreadable(shown, err)}
+		return fileText{}, []error{unreadable(shown, err)}
 	}
 	var values map[string]any
 	if _, err := toml.Decode(string(content), &values); err != nil {
-		return nil, []error{malformed(shown, err)}
+		return fileText{}, []error{malformed(shown, err)}
 	}
-	file, problems := layer{}, []error{}
-	byKey := map[string]Setting{}
-	for _, s := range rows {
-		byKey[s.Key] = s
-	}
-	lines := keyLines(string(content))
-	inOrder := func(a, b string) int { return cmp.Or(cmp.Compare(lines[a], lines[b]), cmp.Compare(a, b)) }
-	for _, key := range slices.SortedFunc(maps.Keys(values), inOrder) {
-		origin := Origin{Source: SourceFile, Name: shown, Line: lines[key]}
-		s, known := byKey[key]
+	at := newPlaces(shown, string(content))
+	pools, routes, problems := readSections(rows, values["pool"], values["route"], at)
+	file := fileText{layer{}, pools, routes}
+	delete(values, "pool")
+	delete(values, "route")
+	for _, key := range slices.SortedFunc(maps.Keys(values), at.order("")) {
+		origin := at.origin(key)
+		i := slices.IndexFunc(rows, func(s Setting) bool { return s.Key == key })
 		switch {
-		case !known:
+		case i < 0:
 			problems = append(problems, unknownKey(rows, origin, key, values[key]))
 		case key == fileKey:
 			problems = append(problems, usage(origin.String()+" "+key, "the file cannot name another file",
 				"use the flag --config"))
 		default:
-			texts, err := tomlTexts(s, values[key])
-			file[key] = given{texts: texts, origin: origin, problem: err}
+			texts, err := tomlTexts(rows[i], values[key])
+			file.values[key] = given{texts: texts, origin: origin, problem: err}
 		}
 	}
 	return file, problems
@@ -92,31 +95,14 @@ func malformed(shown string, err error) error {
 func unknownKey(rows []Setting, origin Origin, key string, value any) error {
 	message := fmt.Sprintf("unknown setting %q", key)
 	if _, table := value.(map[string]any); table {
-		return usage(origin.String(), message+": the file has no sections",
-			"write every setting at the top level, without ["+key+"]")
+		return usage(origin.String(), message+": the file has no sections but [pool.NAME] and [[route]]",
+			"write every other setting at the top level, without ["+key+"]")
 	}
 	hint := "`backline settings` lists the names"
 	if s, found := nearestSetting(rows, key); found {
 		hint = "did you mean " + s.Key + "?"
 	}
 	return usage(origin.String(), message, hint)
-}
-
-// keyLines finds the line of each key. The TOML library keeps positions to itself, and a key stands once at the top
-// level, so the first line of that form is it; only a line inside a multi-line string could mislead, and then no more
-// than the number in a message is wrong.
-func keyLines(content string) map[string]int {
-	form := regexp.MustCompile(`^\s*(?:\[+\s*)?["']?([A-Za-z0-9_-]+)["']?\s*[\].=]`)
-	lines := map[string]int{}
-	number := 0
-	for line := range strings.SplitSeq(content, "\n") {
-		number++
-		found := form.FindStringSubmatch(line)
-		if found != nil && lines[found[1]] == 0 {
-			lines[found[1]] = number
-		}
-	}
-	return lines
 }
 
 // tomlTexts turns a value of the file into the texts that flags and variables have, so that one parser judges all.

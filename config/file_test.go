@@ -18,7 +18,7 @@ func badFiles() map[string][]string {
 		"uvicorn-key":     {":1: unknown setting \"limit_max_requests\"", "did you mean max_requests?"},
 		"flag-as-key":     {"unknown setting \"keep-alive\"", "did you mean keep_alive?"},
 		"unknown-far":     {"unknown setting \"zebra_crossing\"", "`backline settings` lists the names"},
-		"section":         {":1: unknown setting \"server\": the file has no sections", "without [server]"},
+		"section":         {":1: unknown setting \"server\": the file has no sections but [pool.NAME] and [[route]]", "without [server]"},
 		"not-toml":        {".bad.toml:2: ", "key = \"text\""},
 		"unquoted":        {".bad.toml:1: ", "key = \"text\""},
 		"names-a-file":    {":1 config: the file cannot name another file", "--config"},

@@ -22,6 +22,12 @@ type Loaded struct {
 	Config   Config
 	Origins  map[string]Origin // by key, for every row
 	Warnings []string          // one line each, for the log
+	Pools    []Pool            // that of app first, then that of websocket, then the file's
+	Routes   []Route           // in the file's order
+
+	sections []section // of pools
+	dir      string    // the Loader's
+	cores    int
 }
 
 // Mistake makes the error for a setting whose value another part refused (an access log format, an address in use): in
@@ -45,18 +51,25 @@ type loading struct {
 // program that the row honours, else the default. f may be nil; args are what is left of the command line.
 // Errors are *backline.Error with CodeUsage, all of them joined, so that one try shows every mistake.
 func (l Loader) Load(f *Flags, args []string) (*Loaded, error) {
-	run := &loading{Loader: l, rows: Settings(), chosen: layer{}, result: &Loaded{Origins: map[string]Origin{}}}
+	run := &loading{Loader: l, rows: Settings(), chosen: layer{}, result: &Loaded{
+		Origins: map[string]Origin{}, dir: l.Dir, cores: l.cores(),
+	}}
 	line := run.commandLine(f, args)
 	own, foreign, warnings := readEnviron(run.rows, l.Environ)
 	run.result.Warnings = warnings
 	file, path := run.file(line, own)
-	for _, source := range []layer{foreign, file, own, line} { // weakest first: a stronger one overwrites
+	for _, source := range []layer{foreign, file.values, own, line} { // weakest first: a stronger one overwrites
 		maps.Copy(run.chosen, source)
+	}
+	run.result.sections = file.pools
+	for _, route := range file.routes {
+		run.result.Routes = append(run.result.Routes, route.route())
 	}
 	run.apply()
 	run.result.Config.File = path
 	if len(run.errs) == 0 { // rules between settings say nothing true about values that are wrong themselves
 		run.combine()
+		run.errs = append(run.errs, run.result.gather()...)
 	}
 	if len(run.errs) > 0 {
 		return nil, joined(run.errs)
@@ -92,7 +105,7 @@ func (run *loading) commandLine(f *Flags, args []string) layer {
 
 // file reads the settings file that the stronger sources point to. A chdir inside the file comes too late to move the
 // search for it.
-func (run *loading) file(line, own layer) (file layer, shown string) {
+func (run *loading) file(line, own layer) (file fileText, shown string) {
 	pick := func(key string) string {
 		for _, source := range []layer{line, own} {
 			if value, found := source[key]; found {
@@ -103,7 +116,7 @@ func (run *loading) file(line, own layer) (file layer, shown string) {
 	}
 	path, shown := locate(run.Dir, pick("chdir"), pick(fileKey))
 	if path == "" {
-		return layer{}, ""
+		return fileText{}, ""
 	}
 	file, problems := readFile(run.rows, path, shown)
 	run.errs = append(run.errs, problems...)

@@ -49,3 +49,8 @@ func editDistance(a, b string) int {
 	}
 	return previous[len(b)]
 }
+
+// DidYouMean proposes the name that somebody most likely meant, as a sentence; "" when none is close.
+func DidYouMean(word string, names []string) string {
+	return strings.TrimPrefix(didYouMean(word, names), "; ")
+}

@@ -22,10 +22,11 @@ const (
 
 // Origin says where a value came from, in the words of whoever set it.
 type Origin struct {
-	Source Source
-	Name   string // "--workers", "APP", "BACKLINE_WORKERS", "backline.toml"
-	Line   int    // in the file, 0 where unknown
-	Note   string // how the value was worked out, where it is not what was written
+	Source  Source
+	Name    string // "--workers", "APP", "BACKLINE_WORKERS", "backline.toml"
+	Line    int    // in the file, 0 where unknown
+	Section string // of the file, "[pool.reports]"; empty for its top level
+	Note    string // how the value was worked out, where it is not what was written
 }
 
 // String gives "default", "flag --workers", "environment BACKLINE_WORKERS" or "file backline.toml:12".
@@ -36,6 +37,9 @@ func (o Origin) String() string {
 		text = "file " + o.Name
 		if o.Line > 0 {
 			text += ":" + strconv.Itoa(o.Line)
+		}
+		if o.Section != "" {
+			text += " " + o.Section
 		}
 	case SourceEnvironment, SourceForeign:
 		text = "environment " + o.Name

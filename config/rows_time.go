@@ -84,6 +84,14 @@ func queueRows() []Setting {
 			field: func(c *Config) any { return &c.QueueTimeout },
 		},
 		{
+			Key: "health_paths", Flags: []string{"health-path", "health-paths"}, Kind: KindStrings, Unit: "path", Group: group,
+			Zero: "every request waits its turn", check: checkHealthPath,
+			Help: "Paths by which somebody asks whether the application is well, such as /healthz; repeatable. GET and HEAD of exactly these wait in front of the " +
+				"queue and are not refused for its length (64 may wait), so that a busy server does not look like a dead one. A worker still has to answer. " +
+				"Anybody can ask for them: let it be a path that costs little.",
+			field: func(c *Config) any { return &c.HealthPaths },
+		},
+		{
 			Key: "retry", Flags: []string{"retry"}, Kind: KindChoice, Default: "safe", Unit: "name", Choices: []string{"safe", "off"},
 			Group: group, check: checkRetry,
 			Help: "What happens to requests whose worker died before it began to answer. safe gives GET, HEAD and OPTIONS to another worker once, " +

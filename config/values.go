@@ -159,6 +159,14 @@ func checkRootPath(text string) (string, error) {
 	return trimmed, nil
 }
 
+// checkHealthPath wants the path of a request, decoded.
+func checkHealthPath(text string) (string, error) {
+	if !strings.HasPrefix(text, "/") || strings.ContainsAny(text, "?#*%") {
+		return "", fmt.Errorf("%q is no path: expected one such as /healthz, without ? # * %%", text)
+	}
+	return text, nil
+}
+
 // checkApp refuses what names no module; the rest is found out by the worker, which has the path.
 func checkApp(text string) (string, error) {
 	module, _, _ := strings.Cut(text, ":")

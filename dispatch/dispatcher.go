@@ -115,8 +115,8 @@ func (d *Dispatcher) Submit(ex *Exchange) {
 	switch {
 	case d.stopping:
 		why = FailStopping
-	case d.queue.len == 0 && d.place(ex):
-	case d.queue.len >= d.options.QueueSize:
+	case (d.queue.len == 0 || ex.Urgent) && d.place(ex):
+	case !d.queue.room(ex, &d.options):
 		why = FailQueueFull
 	default:
 		ex.state, ex.enqueued = stateQueued, time.Now()

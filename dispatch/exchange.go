@@ -43,6 +43,8 @@ type Exchange struct {
 	// Replayable says that Wanted(rewind) can deliver the body again.
 	Replayable bool
 	Start      time.Time // when the first byte of the head came
+	// Urgent requests wait in front of all others, and are not refused because many wait.
+	Urgent bool
 	// Settled gets a value, if it has room for one, when nobody but the caller holds the exchange any more: no worker is
 	// busy with it. nil: the caller does not care.
 	Settled chan<- struct{}

@@ -11,6 +11,8 @@ import (
 type Options struct {
 	// QueueSize is how many requests may wait for a worker; more get 503 at once. 0: none waits.
 	QueueSize int
+	// UrgentSize is how many urgent requests may wait besides; more get 503 as well. 0: none waits.
+	UrgentSize int
 	// QueueTimeout is how long a request may wait before it gets 503. 0: without limit.
 	QueueTimeout time.Duration
 	// Timeout is how long an application may take to begin its answer, counted from the moment it has the request and

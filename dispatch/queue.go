@@ -2,29 +2,44 @@ package dispatch
 
 import "time"
 
-// queue holds the exchanges that wait for a worker, first come, first served. It is a ring that grows to its limit and
-// stays; a removed exchange leaves a hole that pop skips.
+// queue holds the exchanges that wait for a worker: urgent ones, and then first come, first served. It is a ring that
+// grows to its limit and stays; a removed exchange leaves a hole that pop skips.
 type queue struct {
-	ring []*Exchange
-	head int
-	used int // slots between head and the end, holes included
-	len  int // exchanges
+	ring   []*Exchange
+	head   int
+	used   int // slots between head and the end, holes included
+	len    int // exchanges
+	urgent int // of these, the urgent ones
 }
 
+// room tells whether ex may wait. Neither kind takes the other's room.
+func (q *queue) room(ex *Exchange, o *Options) bool {
+	if ex.Urgent {
+		return q.urgent < o.UrgentSize
+	}
+	return q.len-q.urgent < o.QueueSize
+}
+
+// push lets ex wait. The urgent one that came last goes first: they are few, and whoever asks whether the server is well
+// wants to know how it is now.
 func (q *queue) push(ex *Exchange) {
-	q.room()
+	if ex.Urgent {
+		q.pushFront(ex)
+		return
+	}
+	q.grow()
 	q.ring[(q.head+q.used)%len(q.ring)] = ex
 	q.used++
 	q.len++
 }
 
-// pushFront is for exchanges that have waited before: a dead or stuck worker gave them back.
+// pushFront is also for exchanges that have waited before: a dead or stuck worker gave them back.
 func (q *queue) pushFront(ex *Exchange) {
-	q.room()
+	q.grow()
 	q.head = (q.head + len(q.ring) - 1) % len(q.ring)
 	q.ring[q.head] = ex
 	q.used++
-	q.len++
+	q.count(ex, 1)
 }
 
 // front gives the exchange that has waited longest, nil when none does.
@@ -45,9 +60,16 @@ func (q *queue) pop() *Exchange {
 		q.ring[q.head] = nil
 		q.head = (q.head + 1) % len(q.ring)
 		q.used--
-		q.len--
+		q.count(ex, -1)
 	}
 	return ex
+}
+
+func (q *queue) count(ex *Exchange, by int) {
+	q.len += by
+	if ex.Urgent {
+		q.urgent += by
+	}
 }
 
 // older gives an exchange that has waited since before then, nil when there is none. It need not be the front: what a
@@ -66,14 +88,14 @@ func (q *queue) remove(ex *Exchange) {
 		at := (q.head + i) % len(q.ring)
 		if q.ring[at] == ex {
 			q.ring[at] = nil
-			q.len--
+			q.count(ex, -1)
 			return
 		}
 	}
 }
 
-// room makes space for one more.
-func (q *queue) room() {
+// grow makes space for one more.
+func (q *queue) grow() {
 	if q.used < len(q.ring) {
 		return
 	}

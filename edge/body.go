@@ -60,6 +60,7 @@ func (c *conn) beginBody(req *h1.Request) operation {
 	if op, is := c.handshake(req); is {
 		return op
 	}
+	c.route = c.server.choose(c.ex, &c.answer)
 	if b.left > c.server.options.MaxBody {
 		c.reject(tooLarge())
 		return opNone
@@ -68,9 +69,8 @@ func (c *conn) beginBody(req *h1.Request) operation {
 		c.ex.More = wire.BodyWhole
 		return c.submit()
 	}
-	wsgi := c.server.handler.WSGI()
 	if req.ExpectContinue && c.off == len(c.in) {
-		if !wsgi || !b.chunked {
+		if !c.answer.wsgi || !b.chunked {
 			// The application is asked first, whatever its kind: the point of the question is that it may say no. When it
 			// reads, the body streams to it.
 			b.ask = true
@@ -80,7 +80,7 @@ func (c *conn) beginBody(req *h1.Request) operation {
 		// Without a length Django takes a body for empty, so it has to be collected, and for that to come ("curl -T -").
 		c.write([]byte(continueLine))
 	}
-	if wsgi {
+	if c.answer.wsgi {
 		c.phase = phaseCollect
 		c.touch()
 		return opNone

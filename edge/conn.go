@@ -38,6 +38,7 @@ type conn struct {
 	off        int
 	parser     h1.Parser
 	ex         *dispatch.Exchange // the request being read or answered
+	route      *Route             // where it goes, once that is known
 	body       incoming
 	answer     outgoing
 	out        outbox
@@ -97,7 +98,7 @@ func (c *conn) perform(op operation) {
 	switch op {
 	case opSubmit:
 		c.mu.Unlock()
-		c.server.handler.Submit(ex)
+		c.route.Handler.Submit(ex)
 		c.mu.Lock()
 	case opSendBody:
 		data, at, more := c.body.piece, c.body.passed, !c.body.done
@@ -226,7 +227,7 @@ func (c *conn) begin(req *h1.Request, n int) operation {
 	}
 	c.answer = outgoing{
 		minor: req.Minor, head: string(req.Method) == "HEAD",
-		keepAlive: req.KeepAlive && c.server.options.KeepAlive > 0, wsgi: c.server.handler.WSGI(),
+		keepAlive: req.KeepAlive && c.server.options.KeepAlive > 0,
 	}
 	return c.beginBody(req)
 }

@@ -36,7 +36,7 @@ func TestDeadlines(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := withWorker(t, c.kind, c.options, dispatch.Options{}, upload(t))
-			eventually(t, "the worker is up", func() bool { return b.handler.WSGI() == (c.kind == "wsgi") })
+			eventually(t, "the worker is up", func() bool { return b.only.Handler.WSGI() == (c.kind == "wsgi") })
 			client := b.dial()
 			if name == "after a request" {
 				client.get("/")

@@ -282,7 +282,7 @@ func TestBodyTooLong(t *testing.T) {
 		t.Run(fmt.Sprint(wsgi), func(t *testing.T) {
 			t.Parallel()
 			b := withWorker(t, map[bool]string{true: "wsgi", false: "asgi"}[wsgi], Options{MaxBody: 1000}, dispatch.Options{}, upload(t))
-			eventually(t, "the worker is up", func() bool { return b.handler.WSGI() == wsgi })
+			eventually(t, "the worker is up", func() bool { return b.only.Handler.WSGI() == wsgi })
 			c := b.dial()
 			c.say("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n")
 			c.expect(413)

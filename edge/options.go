@@ -75,6 +75,10 @@ type Options struct {
 	Scheme, RootPath string
 	// HideServer and HideDate leave these header fields out of answers.
 	HideServer, HideDate bool
+	// Route chooses where a request goes that has been let in; webSocket says that its client asks for a WebSocket. nil
+	// from it: that cannot be had, so the request is asked about once more, as any other. nil in its place: every request
+	// goes to the server's handler.
+	Route func(scope *backline.Scope, webSocket bool) *Route
 	// Pollers is how many goroutines wait for clients' sockets (Linux). Default: half the processors, at least one.
 	Pollers int
 	// WebSockets are the bounds for connections that become WebSockets.
@@ -98,6 +102,15 @@ type AccessLog interface {
 	Write(r *accesslog.Record)
 	// NeedsAnswer tells whether records need the answer's header fields.
 	NeedsAnswer() bool
+}
+
+// Route is where requests of one kind go.
+type Route struct {
+	Handler Handler
+	// RootPath is what the application is told of where it is mounted.
+	RootPath string
+	// Urgent requests wait in front of all others.
+	Urgent bool
 }
 
 // Handler is who answers requests: the dispatcher.

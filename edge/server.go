@@ -17,8 +17,8 @@ import (
 // Server holds the clients' connections. Make one with New; Run serves listeners until its context ends.
 type Server struct {
 	options     Options
-	handler     Handler
-	headRoom    int // how large the buffer for a request's head may become
+	only        Route // where requests go that are not chosen for
+	headRoom    int   // how large the buffer for a request's head may become
 	needsAnswer bool
 	date        h1.DateCache
 	clock       atomic.Int64 // Unix nanoseconds, as of the last tick: what deadlines and Date need no better
@@ -55,7 +55,7 @@ const tick = 250 * time.Millisecond
 // New makes a server that gives its requests to handler.
 func New(options Options, handler Handler) *Server {
 	options.setDefaults()
-	s := &Server{options: options, handler: handler, emptied: make(chan struct{}, 1), roomy: make(chan struct{}, 1),
+	s := &Server{options: options, only: Route{Handler: handler, RootPath: options.RootPath}, emptied: make(chan struct{}, 1), roomy: make(chan struct{}, 1),
 		retired: make(chan struct{}), released: make(chan struct{}), ended: make(chan struct{})}
 	s.headRoom = orDefault(options.Head.RequestLine, h1.DefaultRequestLine) +
 		orDefault(options.Head.HeaderBlock, h1.DefaultHeaderBlock) + 64

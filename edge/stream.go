@@ -20,6 +20,7 @@ type stream struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	ex      *dispatch.Exchange
+	route   *Route        // where the request goes, once that is known
 	woken   chan struct{} // gets a value when there may be something to write
 	wanted  chan struct{} // the same for the pump, when the worker can take more of the body
 	pumping sync.WaitGroup
@@ -101,6 +102,7 @@ func (st *stream) begin() {
 	if st.serveFile() {
 		return
 	}
+	st.route = st.server.choose(st.ex, &st.answer)
 	if err := st.beginBody(req); err != nil {
 		st.reject(err)
 	}
@@ -120,7 +122,7 @@ func (st *stream) submit() {
 	st.phase, st.submitted = phaseAnswer, true
 	st.touch()
 	st.mu.Unlock()
-	st.server.handler.Submit(st.ex)
+	st.route.Handler.Submit(st.ex)
 }
 
 // step is what the stream's goroutine does next.

@@ -40,7 +40,7 @@ func (st *stream) beginBody(req *h1.Request) *h1.Error {
 // collects tells whether the body is waited for before the application is called. quic-go does not say that a request
 // has no body until it has looked for its end; asking for that in advance leaves the requests that may be repeated so.
 func (st *stream) collects() bool {
-	return st.server.handler.WSGI() || st.r.ContentLength < 0 && st.r.ProtoMajor == 3 && st.ex.Safe()
+	return st.answer.wsgi || st.r.ContentLength < 0 && st.r.ProtoMajor == 3 && st.ex.Safe()
 }
 
 func bodyCut() *h1.Error { return &h1.Error{Status: 400, Reason: "the body is not whole"} }

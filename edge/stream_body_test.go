@@ -29,7 +29,7 @@ func TestStreamUploads(t *testing.T) {
 				t.Run(fmt.Sprint(kind, " ", way, " ", memory), func(t *testing.T) {
 					t.Parallel()
 					b := withWorker(t, kind, over(way, Options{BodyMemory: memory}), dispatch.Options{}, upload(t))
-					eventually(t, "the worker is up", func() bool { return b.handler.WSGI() == (kind == "wsgi") })
+					eventually(t, "the worker is up", func() bool { return b.only.Handler.WSGI() == (kind == "wsgi") })
 					client := b.client(way)
 					for _, size := range []int{0, 1, 3000, wire.MaxPiece, wire.MaxPiece + 1, 5 << 20} {
 						data := pattern(size)
@@ -93,7 +93,7 @@ func TestStreamBodies(t *testing.T) {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				t.Parallel()
 				b := withWorker(t, kind, over("h2", Options{MaxBody: 1000}), dispatch.Options{}, upload(t))
-				eventually(t, "the worker is up", func() bool { return b.handler.WSGI() == (kind == "wsgi") })
+				eventually(t, "the worker is up", func() bool { return b.only.Handler.WSGI() == (kind == "wsgi") })
 				f, head := b.frames("h2"), post
 				if c.length != "" {
 					head = append(slices.Clip(head), "content-length: "+c.length)
@@ -119,7 +119,7 @@ func TestStreamSlowBody(t *testing.T) {
 			t.Run(kind+" "+way, func(t *testing.T) {
 				t.Parallel()
 				b := withWorker(t, kind, over(way, Options{BodyWindow: time.Millisecond}), dispatch.Options{}, upload(t))
-				eventually(t, "the worker is up", func() bool { return b.handler.WSGI() == (kind == "wsgi") })
+				eventually(t, "the worker is up", func() bool { return b.only.Handler.WSGI() == (kind == "wsgi") })
 				f := b.frames(way)
 				f.open(false, ":method: POST", ":scheme: http", ":path: /", ":authority: x", "content-length: 9")
 				if status, _, _ := f.whole(1); status != 408 {
@@ -145,7 +145,7 @@ func TestStreamReadLate(t *testing.T) {
 			}
 			w.Answer(m.Stream, "thanks")
 		})
-	eventually(t, "the worker is up", func() bool { return !b.handler.WSGI() })
+	eventually(t, "the worker is up", func() bool { return !b.only.Handler.WSGI() })
 	go func() {
 		defer close(looked)
 		eventually(t, "the worker's window is full", func() bool { return b.stalled() })

@@ -14,7 +14,7 @@ import (
 // anyway. What net/http and quic-go have refused by then never gets here (docs/http2.md).
 func (st *stream) readHead() (*h1.Request, *h1.Error) {
 	s, ex, scope := st.server, st.ex, &st.ex.Scope
-	st.answer = outgoing{minor: 1, head: st.r.Method == http.MethodHead, wsgi: s.handler.WSGI()}
+	st.answer = outgoing{minor: 1, head: st.r.Method == http.MethodHead}
 	ex.More = 0
 	scope.Version, scope.Scheme, scope.RootPath = st.session.version, st.session.scheme, s.options.RootPath
 	scope.Client, scope.Server, scope.TLS = st.session.client, st.session.local, st.session.tls

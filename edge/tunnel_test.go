@@ -82,7 +82,7 @@ func (f *framed) webSocket(more ...string) (*caller, []string) {
 // expectUp waits until it is known what kind of application there is.
 func (b *bundle) expectUp(t *testing.T) {
 	t.Helper()
-	eventually(t, "the worker is up", func() bool { return b.handler.(*dispatch.Dispatcher).Serving().Interface != "" })
+	eventually(t, "the worker is up", func() bool { return b.only.Handler.(*dispatch.Dispatcher).Serving().Interface != "" })
 }
 
 // TestExtendedConnect: clients are told that there are WebSockets; a Go release that asks in another way is found out here.

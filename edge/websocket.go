@@ -68,11 +68,15 @@ func (ws *socket) end(code int, reason string) {
 // handshake begins a WebSocket where the client asks for one and the application can have one: for WSGI the field
 // Upgrade means nothing, and the request is answered like any other (RFC 9110 7.8). False: it is an ordinary request.
 func (c *conn) handshake(req *h1.Request) (operation, bool) {
-	if len(req.Upgrade) == 0 || !c.server.handler.WebSockets() {
+	if len(req.Upgrade) == 0 {
 		return opNone, false
 	}
 	scope := &c.ex.Scope
 	offer, wanted, no := websocket.Upgrade(scope)
+	if wanted {
+		c.route = c.server.chooseSocket(c.ex, &c.answer)
+		wanted = c.route != nil
+	}
 	switch {
 	case !wanted:
 		return opNone, false

@@ -101,16 +101,15 @@ func (a *application) defaults(listeners []*edge.Listener) wire.Defaults {
 }
 
 // supervise gives the supervisor's options.
-func (a *application) supervise(
-	c *config.Config, log *journal, o supervisor.Observer, d wire.Defaults,
-) supervisor.Options {
+func (a *application) supervise(log *journal, o supervisor.Observer, d wire.Defaults) supervisor.Options {
+	c := a.config
 	grace, drain := c.GracefulTimeout, c.WebSocketDrain
 	if c.Reload {
 		grace, drain = min(grace, reloadGrace), min(drain, reloadGrace)
 	}
 	return supervisor.Options{
-		Pool: "web", Workers: c.Workers, Command: a.command, Dir: a.dir, Env: a.environ, Version: python.Version(),
-		Settings: a.settings(c, d), BootTimeout: orNone(c.WorkerBootTimeout), GracefulTimeout: orNone(grace),
+		Workers: c.Workers, Command: a.command, Dir: a.dir, Env: a.environ, Version: python.Version(),
+		Settings: a.settings(d), BootTimeout: orNone(c.WorkerBootTimeout), GracefulTimeout: orNone(grace),
 		SocketDrain: orNone(drain), AwaitReload: c.Reload && a.alone,
 		MaxMemory: c.MaxWorkerMemory, Log: log.Logger, Observer: o, Output: log.output,
 	}
@@ -126,7 +125,8 @@ const reloadGrace = 2 * time.Second
 const wsgiWindow = 1 << 20
 
 // settings go to the workers with the welcome.
-func (a *application) settings(c *config.Config, d wire.Defaults) map[string]any {
+func (a *application) settings(d wire.Defaults) map[string]any {
+	c := a.config
 	port := any(d.Server.Port)
 	if d.Server.Port == 0 {
 		port = nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -29,11 +30,11 @@ func checkCommand(p *process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if loaded.Config.App == "" {
+		if len(loaded.Pools) == 0 {
 			fmt.Fprintln(p.stdout, "The settings are right. No application was named, so none was imported.")
 			return nil
 		}
-		found, err := tryApplications(c.Context(), p, &loaded.Config, log)
+		found, err := tryApplications(c.Context(), p, loaded, log)
 		for _, up := range found {
 			fmt.Fprintf(p.stdout, "The settings are right, and %s starts (%s, %s).\n",
 				up.Application, interfaceName(up.Interface), up.Interpreter)
@@ -74,13 +75,12 @@ func checkSettings(p *process, loaded *config.Loaded) (*journal, error) {
 }
 
 // tryApplications starts one worker of each application and stops them when they are up.
-func tryApplications(ctx context.Context, p *process, c *config.Config, log *journal) ([]wire.Up, error) {
-	c.Workers, c.WebSocketWorkers, c.Reload = 1, 1, false
-	app, err := newApplication(p, c)
-	if err != nil {
-		return nil, err
+func tryApplications(ctx context.Context, p *process, loaded *config.Loaded, log *journal) ([]wire.Up, error) {
+	for i := range loaded.Pools {
+		c := &loaded.Pools[i].Config
+		c.Workers, c.Reload = 1, false
 	}
-	workers, err := newPools(app, c, log, app.defaults(nil), func(bool) {})
+	workers, err := newPools(p, loaded, log, nil, func(bool) {})
 	if err != nil {
 		return nil, err
 	}
@@ -93,9 +93,9 @@ func tryApplications(ctx context.Context, p *process, c *config.Config, log *jou
 			return nil, part.err
 		}
 	}
-	found := []wire.Up{workers.web().Serving()}
-	if c.WebSocketApp != "" {
-		found = append(found, workers.live().Serving())
+	var found []wire.Up
+	for _, each := range workers.all {
+		found = append(found, each.dispatcher.Serving())
 	}
-	return found, all.stop()
+	return found, errors.Join(workers.checkSockets(), all.stop())
 }

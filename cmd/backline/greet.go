@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,29 +11,39 @@ import (
 // greet says in a few lines what is served, where, by whom and within which bounds. A log of JSON objects gets it as
 // one of them.
 func (s *server) greet() {
-	up, took := s.pools.web().Serving(), time.Since(s.started).Round(time.Millisecond)
+	first := s.pools.first()
+	up, took := first.dispatcher.Serving(), time.Since(s.started).Round(time.Millisecond)
 	if s.config.LogFormat == "json" {
 		s.log.Info("serving",
 			"version", version, "application", up.Application, "interface", up.Interface, "on", s.addresses(),
-			"workers", s.config.Workers, "interpreter", up.Interpreter, "python", s.app.interpreter.Path,
-			"connections", s.capacity.connections, "queue", s.config.QueueSize, "ready_in", took)
+			"workers", first.config.Workers, "interpreter", up.Interpreter, "python", first.app.interpreter.Path,
+			"connections", s.capacity.connections, "queue", first.config.QueueSize, "ready_in", took)
+		for i, each := range s.pools.all[1:] {
+			up := each.dispatcher.Serving()
+			s.log.Info("pool", "pool", each.name, "application", up.Application, "interface", up.Interface,
+				"workers", each.config.Workers, "queue", each.config.QueueSize, "for", s.pools.routesTo(i+1))
+		}
 	} else {
 		s.greetPeople(took)
 	}
-	for _, note := range up.Notes {
-		s.log.Info(note)
+	for _, each := range s.pools.all {
+		for _, note := range each.dispatcher.Serving().Notes {
+			s.log.Info(note, "pool", each.name)
+		}
 	}
 }
 
 func (s *server) greetPeople(took time.Duration) {
-	up := s.pools.web().Serving()
+	first := s.pools.first()
+	up := first.dispatcher.Serving()
 	var text strings.Builder
 	say := func(what, format string, args ...any) {
 		fmt.Fprintf(&text, "  %-9s %s\n", what, fmt.Sprintf(format, args...))
 	}
-	fmt.Fprintf(&text, "backline %s serves %s (%s)\n", version, up.Application, s.describe(up.Interface))
-	if s.config.WebSocketApp != "" {
-		say("sockets", "%s, %s", s.pools.live().Serving().Application, count(s.config.WebSocketWorkers, "worker"))
+	fmt.Fprintf(&text, "backline %s serves %s (%s)\n", version, up.Application, first.describe())
+	for i, each := range s.pools.all[1:] {
+		say(each.name, "%s (%s), %s, for %s", each.dispatcher.Serving().Application, each.describe(),
+			count(each.config.Workers, "worker"), cmp.Or(s.pools.routesTo(i+1), "nobody"))
 	}
 	for _, address := range s.addresses() {
 		say("on", "%s", address)
@@ -43,8 +54,8 @@ func (s *server) greetPeople(took time.Duration) {
 	if s.certificates != nil && s.config.DevTLS {
 		say("trust", "%s", s.certificates.howToTrust())
 	}
-	say("with", "%s, %s (%s)", count(s.config.Workers, "worker"), up.Interpreter, pretty(s.app.interpreter.Path))
-	say("up to", "%s, %s waiting for a worker", s.capacity, count(s.config.QueueSize, "request"))
+	say("with", "%s, %s (%s)", count(first.config.Workers, "worker"), up.Interpreter, pretty(first.app.interpreter.Path))
+	say("up to", "%s, %s waiting for a worker", s.capacity, count(first.config.QueueSize, "request"))
 	say("ready in", "%d ms; Ctrl-C stops", took.Milliseconds())
 	fmt.Fprint(s.process.stderr, text.String())
 }
@@ -57,9 +68,10 @@ func (s *server) addresses() []string {
 	return all
 }
 
-func (s *server) describe(kind string) string {
+func (p *pool) describe() string {
+	kind := p.dispatcher.Serving().Interface
 	if kind == "wsgi" {
-		return interfaceName(kind) + ", " + count(s.config.Threads, "thread") + " each"
+		return interfaceName(kind) + ", " + count(p.config.Threads, "thread") + " each"
 	}
 	return interfaceName(kind) + ", one event loop each"
 }

@@ -20,14 +20,18 @@ import (
 // prefetch is how many requests beyond its concurrency a fast worker may hold.
 const prefetch = 64
 
+// urgentAtMost is how many requests of health_paths may wait beside the queue: more than ask in earnest, and few enough
+// that whoever floods them takes little from others.
+const urgentAtMost = 64
+
 func dispatchOptions(c *config.Config, log *slog.Logger) dispatch.Options {
 	options := dispatch.Options{
-		QueueSize: c.QueueSize, QueueTimeout: c.QueueTimeout, Timeout: c.Timeout, StreamTimeout: c.StreamTimeout,
+		QueueSize: c.QueueSize, UrgentSize: urgentAtMost, QueueTimeout: c.QueueTimeout, Timeout: c.Timeout, StreamTimeout: c.StreamTimeout,
 		DisconnectGrace: c.DisconnectGrace, Retry: c.Retry == "safe", Prefetch: prefetch,
 		MaxRequests: c.MaxRequests, MaxRequestsJitter: c.MaxRequestsJitter, Log: log,
 	}
 	if c.QueueTimeout == 0 {
-		options.QueueSize = 0 // who may not wait at all needs no queue; the dispatcher's own 0 is "without limit"
+		options.QueueSize, options.UrgentSize = 0, 0 // who may not wait at all needs no queue; the dispatcher's own 0 is "without limit"
 	}
 	return options
 }
@@ -41,7 +45,7 @@ func edgeOptions(c *config.Config, room capacity, a *access, log *slog.Logger) e
 		BodyRate: int(orNone(c.BodyMinRate)), BodyWindow: c.BodyRateWindow, WriteTimeout: c.WriteTimeout,
 		MaxConnections: room.connections, BodyMemory: int(orNone(c.BodyMemory)),
 		AnswerMemory: int(c.AnswerMemory), AnswerFile: orNone(c.AnswerFile),
-		TempDir: c.TempDir, RootPath: c.RootPath, HideServer: !c.ServerHeader, HideDate: !c.DateHeader, Log: log,
+		TempDir: c.TempDir, HideServer: !c.ServerHeader, HideDate: !c.DateHeader, Log: log,
 	}
 	options.HTTP2, options.HTTP2Cleartext, options.HTTP3Port = c.HTTP2, c.HTTP2Cleartext, c.HTTP3Port
 	options.Streams, options.UploadWindow = c.HTTP2MaxStreams, int(c.HTTP2Window)

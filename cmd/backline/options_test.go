@@ -57,7 +57,7 @@ func TestZerosKeepTheirMeaning(t *testing.T) {
 		t.Errorf("dispatch: %+v", got)
 	}
 	app := &application{config: zero}
-	if got := app.supervise(zero, &journal{}, nil, app.defaults(nil)); got.BootTimeout >= 0 || got.GracefulTimeout >= 0 {
+	if got := app.supervise(&journal{}, nil, app.defaults(nil)); got.BootTimeout >= 0 || got.GracefulTimeout >= 0 {
 		t.Errorf("supervisor: %+v", got)
 	}
 }
@@ -67,7 +67,7 @@ func TestReloadDoesNotWaitForStreams(t *testing.T) {
 	for configured, want := range map[time.Duration]time.Duration{30 * time.Second: reloadGrace, time.Second: time.Second, 0: -1} {
 		c := &config.Config{Reload: true, GracefulTimeout: configured}
 		app := &application{config: c}
-		if got := app.supervise(c, &journal{}, nil, app.defaults(nil)); got.GracefulTimeout != want {
+		if got := app.supervise(&journal{}, nil, app.defaults(nil)); got.GracefulTimeout != want {
 			t.Errorf("graceful_timeout %v becomes %v, want %v", configured, got.GracefulTimeout, want)
 		}
 	}

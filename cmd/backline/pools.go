@@ -9,15 +9,17 @@ import (
 
 	"backline/config"
 	"backline/dispatch"
+	"backline/edge"
+	"backline/route"
 	"backline/supervisor"
-	"backline/wire"
 )
 
-// pools are the applications that are served, each with workers and a queue of its own: the first for requests and,
-// with --websocket, a second for WebSockets. So that neither can take the other's workers, all that they share is the
-// edge.
+// pools are the applications that are served, each with workers and a queue of its own. All that they share is the edge,
+// so that none can take another's workers, or its place in a queue.
 type pools struct {
 	all       []*pool
+	table     route.Table       // which of them a request is for
+	health    []string          // paths whose requests are urgent
 	reloads   atomic.Int32      // pools that have not finished a reload
 	abandoned atomic.Bool       // one of them had to keep its old workers
 	reloaded  func(failed bool) // when the last one has finished
@@ -25,55 +27,60 @@ type pools struct {
 
 // pool is one of them.
 type pool struct {
+	name       string
+	config     *config.Config // the pool's own settings where it has some, else the server's
+	app        *application
 	dispatcher *dispatch.Dispatcher
 	supervisor *supervisor.Supervisor
+	plain      edge.Route // where its requests go
+	urgent     edge.Route // the same for those that may not wait long
 }
 
-// newPools makes a pool for each application. The settings of WebSockets differ in what they run, not in how.
-func newPools(a *application, c *config.Config, log *journal, d wire.Defaults, reloaded func(bool)) (*pools, error) {
-	p := &pools{reloaded: reloaded}
-	if err := p.add("web", a, c, log, d); err != nil || c.WebSocketApp == "" {
-		return p, err
+// newPools makes the pools that the settings name, and decides which requests are whose.
+func newPools(p *process, loaded *config.Loaded, log *journal, listeners []*edge.Listener, reloaded func(bool),
+) (*pools, error) {
+	all := &pools{reloaded: reloaded, health: loaded.Config.HealthPaths}
+	for i := range loaded.Pools {
+		each := &loaded.Pools[i]
+		app, err := newApplication(p, &each.Config)
+		if err != nil {
+			return nil, err
+		}
+		if each.Config.App == "" {
+			return nil, nameless(each)
+		}
+		if _, err := all.add(each.Name, app, log, listeners); err != nil {
+			return nil, err
+		}
 	}
-	live := *c
-	live.App, live.Factory, live.WorkerClass, live.Workers = c.WebSocketApp, false, "asyncio", c.WebSocketWorkers
-	return p, p.add("live", a, &live, log, d)
+	var err error
+	all.table, err = newTable(loaded, log)
+	return all, err
 }
 
-func (p *pools) add(name string, a *application, c *config.Config, log *journal, d wire.Defaults) error {
-	options := dispatchOptions(c, log.Logger)
-	options.Defaults = d
+// add makes a pool that has no requests yet: routes lead clients' to it, and whoever has others submits them to its
+// dispatcher.
+func (p *pools) add(name string, a *application, log *journal, listeners []*edge.Listener) (*pool, error) {
+	defaults := a.defaults(listeners)
+	options := dispatchOptions(a.config, log.Logger)
+	options.Defaults = defaults
 	dispatcher := dispatch.New(options)
-	workers := a.supervise(c, log, newObserver(dispatcher), d)
+	workers := a.supervise(log, newObserver(dispatcher), defaults)
 	workers.Pool, workers.Reloaded = name, p.finishReload
 	supervising, err := supervisor.New(workers)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.all = append(p.all, &pool{dispatcher, supervising})
-	return nil
+	each := &pool{name: name, config: a.config, app: a, dispatcher: dispatcher, supervisor: supervising}
+	each.plain = edge.Route{Handler: dispatcher, RootPath: a.config.RootPath}
+	each.urgent = each.plain
+	each.urgent.Urgent = true
+	p.all = append(p.all, each)
+	return each, nil
 }
 
-// web is the pool for requests.
-func (p *pools) web() *dispatch.Dispatcher { return p.all[0].dispatcher }
-
-// live is the pool for WebSockets, which may be the same.
-func (p *pools) live() *dispatch.Dispatcher { return p.all[len(p.all)-1].dispatcher }
-
-// Submit implements edge.Handler.
-func (p *pools) Submit(ex *dispatch.Exchange) {
-	if ex.Scope.WebSocket {
-		p.live().Submit(ex)
-		return
-	}
-	p.web().Submit(ex)
-}
-
-// WSGI implements edge.Handler.
-func (p *pools) WSGI() bool { return p.web().WSGI() }
-
-// WebSockets implements edge.Handler.
-func (p *pools) WebSockets() bool { return p.live().WebSockets() }
+// first is the pool of the application that the server is named after.
+func (p *pools) first() *pool { return p.all[0] }
 
 // Run supervises every pool's workers until ctx ends, or one pool cannot go on.
 func (p *pools) Run(ctx context.Context) error {
@@ -84,7 +91,7 @@ func (p *pools) Run(ctx context.Context) error {
 	for i, each := range p.all {
 		group.Go(func() {
 			if errs[i] = each.supervisor.Run(ctx); errs[i] != nil {
-				stop() // one that has been handed over ends by itself, and the other one in its own time
+				stop() // one that has been handed over ends by itself, and the other ones in their own time
 			}
 		})
 	}
@@ -121,14 +128,30 @@ func (p *pools) finishReload(err error) {
 	}
 }
 
-// Scale changes how many workers the pool for requests has.
-func (p *pools) Scale(by int) { p.all[0].supervisor.Scale(by) }
-
-// EndBy, HandOver and Quit are the supervisors' ways to end.
-func (p *pools) EndBy(deadline time.Time) {
-	for _, each := range p.all {
-		each.supervisor.EndBy(deadline)
+// Scale changes how many workers each pool has. Those that have WebSockets alone keep theirs: their number is for what
+// one socket sends to others, not for how much there is to do.
+func (p *pools) Scale(by int) {
+	for i, each := range p.all {
+		if p.takesRequests(i) {
+			each.supervisor.Scale(by)
+		}
 	}
+}
+
+// EndBy, HandOver and Quit are the supervisors' ways to end. Each pool has its own time from now on.
+func (p *pools) EndBy(now time.Time) {
+	for _, each := range p.all {
+		each.supervisor.EndBy(now.Add(each.config.GracefulTimeout))
+	}
+}
+
+// grace is how long the most patient pool's requests may take to finish.
+func (p *pools) grace() time.Duration {
+	var longest time.Duration
+	for _, each := range p.all {
+		longest = max(longest, each.config.GracefulTimeout)
+	}
+	return longest
 }
 
 // HandOver lets the workers end with their last socket.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -54,7 +55,6 @@ type server struct {
 	pools     *pools
 	edge      *edge.Server
 	files     *static.Files
-	app       *application
 	sockets   []socket // every listener, also that for operators
 
 	certificates *certificates // nil without https
@@ -73,7 +73,7 @@ type server struct {
 // runs: the addresses are bound first, because a port in use is the commonest mistake and the quickest to find.
 func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server, error) {
 	c := &loaded.Config
-	if c.App == "" {
+	if len(loaded.Pools) == 0 {
 		return nil, &backline.Error{
 			Op: "serve", Code: backline.CodeUsage, Message: "no application was named",
 			Hint: "name it as module:attribute, such as: backline serve mysite.wsgi",
@@ -98,7 +98,7 @@ func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server,
 		return nil, err
 	}
 	var err error
-	if s.pools, err = newPools(s.app, c, s.log, s.app.defaults(s.listeners), s.reloaded); err != nil {
+	if s.pools, err = newPools(p, loaded, s.log, s.listeners, s.reloaded); err != nil {
 		s.unbind()
 		return nil, err
 	}
@@ -106,7 +106,8 @@ func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server,
 	clients.Files, clients.CopyFiles, clients.Compress = s.files, !c.Sendfile, compressor(c)
 	clients.Gate = s.gate
 	s.encrypt(&clients)
-	s.edge = edge.New(clients, s.pools)
+	s.pools.direct(&clients)
+	s.edge = edge.New(clients, s.pools.first().dispatcher)
 	if s.adminListener != nil {
 		s.admin = s.newAdmin()
 	}
@@ -132,10 +133,7 @@ func (s *server) prepare(loaded *config.Loaded) (err error) {
 	if s.access, err = openAccess(loaded, s.log.Logger); err != nil {
 		return err
 	}
-	if s.files, err = openFiles(s.process, loaded, s.log.Logger); err != nil {
-		return err
-	}
-	s.app, err = newApplication(s.process, c)
+	s.files, err = openFiles(s.process, loaded, s.log.Logger)
 	return err
 }
 
@@ -218,6 +216,10 @@ func (s *server) run(ctx context.Context) error {
 	}
 	supervising := parts.start(s.pools.Run)
 	up, err := s.boot(parts)
+	if up {
+		err = s.pools.checkSockets()
+		up = err == nil
+	}
 	if up && !first {
 		err = s.claimPID()
 		up = err == nil
@@ -230,7 +232,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	s.greet()
 	serving := parts.start(func(ctx context.Context) error {
-		return s.edge.Run(ctx, s.config.GracefulTimeout, s.listeners...)
+		return s.edge.Run(ctx, s.pools.grace(), s.listeners...)
 	})
 	if s.certificates != nil {
 		s.certificates.Begin()
@@ -269,7 +271,7 @@ func (s *server) boot(all *parts) (up bool, err error) {
 // watch reloads the application when a file of it changes.
 func (s *server) watch(ctx context.Context) error {
 	options := supervisor.WatchOptions{Log: s.log.Logger}
-	for _, path := range absolute(s.config.ReloadDirs, s.app.dir) {
+	for _, path := range absolute(s.config.ReloadDirs, s.pools.first().app.dir) {
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
 			options.Dirs = append(options.Dirs, path)
 		} else {
@@ -277,7 +279,11 @@ func (s *server) watch(ctx context.Context) error {
 		}
 	}
 	if len(s.config.ReloadDirs) == 0 {
-		options.Dirs = []string{s.app.dir}
+		for _, each := range s.pools.all {
+			if !slices.Contains(options.Dirs, each.app.dir) {
+				options.Dirs = append(options.Dirs, each.app.dir)
+			}
+		}
 	}
 	return supervisor.Watch(ctx, options, func(path string) {
 		s.log.Info("a file changed", "file", path)

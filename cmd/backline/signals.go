@@ -100,7 +100,7 @@ func (s *server) announceStop(sig os.Signal) {
 	if sig == syscall.SIGINT {
 		again = "; Ctrl-C again stops at once"
 	}
-	s.log.Info("stopping: requests that have begun may finish"+again, "graceful_timeout", s.config.GracefulTimeout)
+	s.log.Info("stopping: requests that have begun may finish"+again, "graceful_timeout", s.pools.grace())
 }
 
 // stop ends the clients' connections, then the workers, unless another signal says that there is no time for that.
@@ -110,7 +110,7 @@ func (s *server) stop(serving, supervising *part) error {
 		s.systemd.Stopping("requests that have begun may finish")
 	}
 	defer s.cancelUpgrade()()
-	s.pools.EndBy(time.Now().Add(s.config.GracefulTimeout))
+	s.pools.EndBy(time.Now())
 	finished := make(chan error, 1)
 	go func() { finished <- errors.Join(serving.stop(), supervising.stop()) }()
 	for {

@@ -71,8 +71,12 @@ func (s *server) reloaded(failed bool) {
 
 // status is a line for `systemctl status`.
 func (s *server) status() string {
-	return fmt.Sprintf("%s serve %s on %s", count(s.config.Workers, "worker"), s.pools.web().Serving().Application,
-		strings.Join(s.addresses(), ", "))
+	text := fmt.Sprintf("%s serve %s on %s", count(s.pools.first().config.Workers, "worker"),
+		s.pools.first().dispatcher.Serving().Application, strings.Join(s.addresses(), ", "))
+	for _, each := range s.pools.all[1:] {
+		text += fmt.Sprintf("; %s: %s", each.name, count(each.config.Workers, "worker"))
+	}
+	return text
 }
 
 // pulse is what the watchdog looks at.

@@ -15,7 +15,7 @@ func TestPulse(t *testing.T) {
 	t.Parallel()
 	long := time.Now().Add(-time.Hour)
 	still := poolsOf(dispatch.New(dispatch.Options{}))
-	p := &pulse{vitals: edge.New(edge.Options{}, still).Vitals(), pools: still, turns: still.turns(), looked: long}
+	p := &pulse{vitals: edge.New(edge.Options{}, still.first().dispatcher).Vitals(), pools: still, turns: still.turns(), looked: long}
 	if err := p.check(); err == nil || !strings.Contains(err.Error(), "a dispatcher's clock stands still") {
 		t.Errorf("%v", err)
 	}
@@ -29,7 +29,7 @@ func TestPulse(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx) }()
 	alive := poolsOf(d)
-	p = &pulse{vitals: edge.New(edge.Options{}, alive).Vitals(), pools: alive, turns: alive.turns(), looked: long}
+	p = &pulse{vitals: edge.New(edge.Options{}, alive.first().dispatcher).Vitals(), pools: alive, turns: alive.turns(), looked: long}
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for deadline := time.Now().Add(time.Minute); d.Turns() == p.turns[0]; <-ticker.C {

@@ -1,0 +1,30 @@
+package edge
+
+import "backline/dispatch"
+
+// choose decides where a request goes, which says how its body gets there and what its application is told.
+func (s *Server) choose(ex *dispatch.Exchange, a *outgoing) *Route {
+	route := &s.only
+	if s.options.Route != nil {
+		route = s.options.Route(&ex.Scope, false)
+	}
+	return route.take(ex, a)
+}
+
+// chooseSocket is choose for a request whose client asks for a WebSocket; nil if it cannot have one, and the request is
+// like any other.
+func (s *Server) chooseSocket(ex *dispatch.Exchange, a *outgoing) *Route {
+	route := &s.only
+	if s.options.Route != nil {
+		route = s.options.Route(&ex.Scope, true)
+	}
+	if route == nil || !route.Handler.WebSockets() {
+		return nil
+	}
+	return route.take(ex, a)
+}
+
+func (r *Route) take(ex *dispatch.Exchange, a *outgoing) *Route {
+	ex.Scope.RootPath, ex.Urgent, a.wsgi = r.RootPath, r.Urgent, r.Handler.WSGI()
+	return r
+}

@@ -11,6 +11,7 @@ import (
 // combine applies the rules between settings. Where two of them say the same thing (bind and port), the stronger source
 // wins; two of equal strength are an error, because one of them would be ignored in silence.
 func (run *loading) combine() {
+	run.combineApplication()
 	run.combineAddress()
 	run.combineTLS()
 	run.combineHTTP()
@@ -38,6 +39,21 @@ func (run *loading) stronger(a, b string) string {
 		return b
 	}
 	return a
+}
+
+// combineApplication has a project, or an application.
+func (run *loading) combineApplication() {
+	c, app, django := &run.result.Config, run.source("app"), run.source("django")
+	switch {
+	case c.App == "" || c.Django == "":
+	case app == django:
+		run.fail(fmt.Sprintf("%s and %s both say what to serve", run.result.Origins["app"], run.result.Origins["django"]),
+			"keep one of them")
+	case app > django:
+		c.Django = ""
+	default:
+		c.App = ""
+	}
 }
 
 // combineAddress folds host, port, uds and insecure_bind into bind.

@@ -10,6 +10,7 @@ import (
 // comments here add only what a reader of the value has to know.
 type Config struct {
 	App        string   // "module:attribute", empty when none was given: the command decides whether it needs one
+	Django     string   // settings module, or the path of a manage.py that names it; empty unless asked for
 	Factory    bool     // App names a function that makes the application
 	Chdir      string   // as written, relative to Loader.Dir; empty for that folder itself
 	PythonPath []string // in the order in which they are searched, before sys.path

@@ -34,6 +34,7 @@ func (f *Flags) declare(s Setting, name string, first bool) {
 	}
 	flag := f.set.VarPF(&flagValue{setting: s, name: name, given: f.given}, name, short, s.summary())
 	flag.Hidden = !first
+	flag.NoOptDefVal = s.Bare
 	flag.DefValue = strings.ReplaceAll(flag.DefValue, ",", ", ") // so that a long list can be wrapped
 	if s.Kind == KindBool {
 		flag.NoOptDefVal = "true"

@@ -91,6 +91,7 @@ func (run *loading) commandLine(f *Flags, args []string) layer {
 	if f != nil {
 		maps.Copy(line, f.given)
 	}
+	args = run.nameBare(line, args)
 	if len(args) > 1 {
 		run.errs = append(run.errs, usage("arguments",
 			fmt.Sprintf("expected one application, got %d: %s", len(args), strings.Join(args, " ")),
@@ -101,6 +102,19 @@ func (run *loading) commandLine(f *Flags, args []string) layer {
 		line[run.rows[i].Key] = given{texts: args[:1], origin: Origin{Source: SourceFlag, Name: argumentName}}
 	}
 	return line
+}
+
+// nameBare gives a flag that may stand alone the argument behind it: "--django mysite.settings" is not an application.
+func (run *loading) nameBare(line layer, args []string) []string {
+	for _, s := range run.rows {
+		value, given := line[s.Key]
+		if given && len(args) == 1 && s.Bare != "" && value.last() == s.Bare {
+			value.texts = args
+			line[s.Key] = value
+			return nil
+		}
+	}
+	return args
 }
 
 // file reads the settings file that the stronger sources point to. A chdir inside the file comes too late to move the

@@ -11,6 +11,14 @@ func applicationRows() []Setting {
 			field: func(c *Config) any { return &c.App },
 		},
 		{
+			Key: "django", Flags: []string{"django"}, Kind: KindString, Unit: "settings", Bare: bareDjango, Group: group,
+			Zero: "`app` says what is served", check: checkDjango,
+			Help: "Serve a Django project in place of APP, by its settings module: `--django mysite.settings`, or `--django` alone for what `manage.py` names. " +
+				"Pages go to WSGI_APPLICATION, WebSockets to ASGI_APPLICATION where Channels is installed, STATIC_URL is served from STATIC_ROOT. With a wrong module " +
+				"nothing starts.",
+			field: func(c *Config) any { return &c.Django },
+		},
+		{
 			Key: "factory", Flags: []string{"factory"}, Kind: KindBool, Default: "false", Unit: "switch", Group: group,
 			Help: "APP names a function without arguments that makes the application. An application that is mistaken for a factory " +
 				"fails at the first import, so a wrong value is found before anything is served.",

@@ -34,6 +34,7 @@ type Setting struct {
 	Kind    Kind
 	Default string   // in the kind's own form, lists joined by commas; shown as it is
 	Unit    string   // what the value counts or names: "requests", "folder"
+	Bare    string   // what the flag means without a value; empty where it needs one
 	Zero    string   // what 0 or the empty value means; empty where neither is allowed
 	Min     string   // least value; empty for 0
 	Max     string   // greatest value; empty for no limit of ours

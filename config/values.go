@@ -167,6 +167,22 @@ func checkHealthPath(text string) (string, error) {
 	return text, nil
 }
 
+// bareDjango is what --django means without a value.
+const bareDjango = "manage.py"
+
+// checkDjango wants a module, or the file that names one.
+func checkDjango(text string) (string, error) {
+	if text == "" || strings.HasSuffix(text, bareDjango) {
+		return text, nil
+	}
+	for part := range strings.SplitSeq(text, ".") {
+		if part == "" || strings.ContainsAny(part, "/\\: -") || strings.HasSuffix(text, ".py") {
+			return "", fmt.Errorf("%q is no module: expected the settings as DJANGO_SETTINGS_MODULE has them, such as mysite.settings", text)
+		}
+	}
+	return text, nil
+}
+
 // checkApp refuses what names no module; the rest is found out by the worker, which has the path.
 func checkApp(text string) (string, error) {
 	module, _, _ := strings.Cut(text, ":")

@@ -24,6 +24,7 @@ type application struct {
 	command     []string
 	config      *config.Config
 	alone       bool // no other process serves meanwhile
+	requests    bool // routes lead more than WebSockets here
 }
 
 // startWorker is what the interpreter runs. The version is checked before the package is imported, because the
@@ -132,7 +133,7 @@ func (a *application) settings(d wire.Defaults) map[string]any {
 		port = nil
 	}
 	return map[string]any{
-		"app": c.App, "factory": c.Factory, "interface": workerInterface(c.WorkerClass),
+		"app": c.App, "requests": a.requests, "factory": c.Factory, "interface": workerInterface(c.WorkerClass),
 		"pythonpath": absolute(c.PythonPath, a.dir),
 		"threads":    c.Threads, "worker_connections": c.WorkerConnections, "workers": c.Workers, "lifespan": c.Lifespan,
 		"asgi_spec_version": c.ASGISpecVersion, "wsgi_window": wsgiWindow, "asgi_window": c.StreamWindow,

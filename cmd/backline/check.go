@@ -26,7 +26,7 @@ func checkCommand(p *process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		log, err := checkSettings(p, loaded)
+		log, err := checkSettings(c.Context(), p, loaded)
 		if err != nil {
 			return err
 		}
@@ -49,13 +49,16 @@ func checkCommand(p *process) *cobra.Command {
 
 // checkSettings judges what the settings alone cannot: values that other parts understand, and the surroundings.
 // Addresses are not bound, because the server that is to be replaced still listens there.
-func checkSettings(p *process, loaded *config.Loaded) (*journal, error) {
+func checkSettings(ctx context.Context, p *process, loaded *config.Loaded) (*journal, error) {
 	c := &loaded.Config
 	log, err := openJournal(c, p.stderr)
 	if err != nil {
 		return nil, err
 	}
 	warn(log, loaded)
+	if err := p.findDjango(ctx, loaded, log); err != nil {
+		return nil, err
+	}
 	if _, err := accesslog.Compile(c.AccessLogformat); err != nil {
 		return nil, loaded.Mistake("access_logformat", err)
 	}

@@ -39,7 +39,11 @@ type pool struct {
 // newPools makes the pools that the settings name, and decides which requests are whose.
 func newPools(p *process, loaded *config.Loaded, log *journal, listeners []*edge.Listener, reloaded func(bool),
 ) (*pools, error) {
-	all := &pools{reloaded: reloaded, health: loaded.Config.HealthPaths}
+	table, err := newTable(loaded, log)
+	if err != nil {
+		return nil, err
+	}
+	all := &pools{table: table, reloaded: reloaded, health: loaded.Config.HealthPaths}
 	for i := range loaded.Pools {
 		each := &loaded.Pools[i]
 		app, err := newApplication(p, &each.Config)
@@ -49,13 +53,12 @@ func newPools(p *process, loaded *config.Loaded, log *journal, listeners []*edge
 		if each.Config.App == "" {
 			return nil, nameless(each)
 		}
+		app.requests = all.takesRequests(i)
 		if _, err := all.add(each.Name, app, log, listeners); err != nil {
 			return nil, err
 		}
 	}
-	var err error
-	all.table, err = newTable(loaded, log)
-	return all, err
+	return all, nil
 }
 
 // add makes a pool that has no requests yet: routes lead clients' to it, and whoever has others submits them to its

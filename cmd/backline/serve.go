@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"backline"
 	"backline/config"
 	"backline/edge"
 	"backline/static"
@@ -73,14 +72,8 @@ type server struct {
 // runs: the addresses are bound first, because a port in use is the commonest mistake and the quickest to find.
 func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server, error) {
 	c := &loaded.Config
-	if len(loaded.Pools) == 0 {
-		return nil, &backline.Error{
-			Op: "serve", Code: backline.CodeUsage, Message: "no application was named",
-			Hint: "name it as module:attribute, such as: backline serve mysite.wsgi",
-		}
-	}
 	s := &server{process: p, config: c, started: time.Now()}
-	if err := s.prepare(loaded); err != nil {
+	if err := s.prepare(ctx, loaded); err != nil {
 		return nil, err
 	}
 	if err := s.activate(ctx, loaded); err != nil {
@@ -115,12 +108,18 @@ func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server,
 }
 
 // prepare looks at the surroundings: files, limits, the interpreter.
-func (s *server) prepare(loaded *config.Loaded) (err error) {
+func (s *server) prepare(ctx context.Context, loaded *config.Loaded) (err error) {
 	c := s.config
 	if s.log, err = openJournal(c, s.process.stderr); err != nil {
 		return err
 	}
 	warn(s.log, loaded)
+	if err = s.process.findDjango(ctx, loaded, s.log); err != nil {
+		return err
+	}
+	if len(loaded.Pools) == 0 {
+		return unnamed()
+	}
 	if s.capacity, err = measure(c); err != nil {
 		return err
 	}

@@ -185,7 +185,7 @@ def _import(spec: _Spec, folders: Sequence[str]) -> ModuleType:
                 raise _no_module(spec, exc.name, folders) from exc
             raise
 
-    module = _guarded(f"importing {spec.module}", run)
+    module = guarded(f"importing {spec.module}", run)
     held = getattr(module, "__file__", None) or ""
     if spec.file and not (os.path.exists(held) and os.path.samefile(held, spec.file)):
         message = f"{spec.file} cannot be imported as {spec.module!r}, because that is {held or 'a built-in module'}"
@@ -229,7 +229,7 @@ def _walk(spec: _Spec, module: ModuleType) -> Any:
 
 
 def _get(owner: Any, name: str) -> Any:
-    return _guarded(f"reading {name!r}", lambda: getattr(owner, name, _MISSING))
+    return guarded(f"reading {name!r}", lambda: getattr(owner, name, _MISSING))
 
 
 def _no_attribute(message: str, prefix: str, owner: Any, name: str) -> ImportFailure:
@@ -242,7 +242,7 @@ def _call_factory(spec: _Spec, function: Any) -> Any:
     if not callable(function):
         raise _not_callable(spec, function)
     positional, keywords = _literal_arguments(spec.call) if spec.call else ([], {})
-    made = _guarded(f"calling {spec.text}", lambda: function(*positional, **keywords))
+    made = guarded(f"calling {spec.text}", lambda: function(*positional, **keywords))
     if inspect.iscoroutine(made):
         made.close()  # or Python warns that it was never awaited, below the message that matters
         raise ImportFailure(
@@ -264,7 +264,7 @@ def _not_callable(spec: _Spec, found: Any) -> ImportFailure:
 
 
 def _speak(spec: _Spec, application: Any, wanted: Literal["auto", "wsgi", "asgi"]) -> Loaded:
-    guess = _guarded(f"inspecting {spec.text}", lambda: guess_interface(application))
+    guess = guarded(f"inspecting {spec.text}", lambda: guess_interface(application))
     if not guess.fits or wanted not in ("auto", *guess.fits):
         raise _wrong_interface(spec, application, guess, wanted)
     chosen: Interface = guess.fits[0] if wanted == "auto" else wanted
@@ -301,7 +301,7 @@ def _callable_bare(function: Any) -> bool:
     return True
 
 
-def _guarded(doing: str, run: Callable[[], T]) -> T:
+def guarded(doing: str, run: Callable[[], T]) -> T:
     """Run code of the application; whatever it raises becomes a failure that shows where in the application."""
     try:
         return run()
@@ -342,7 +342,7 @@ def _own_traceback(exc: BaseException) -> traceback.TracebackException:
 
 # By the name that compiled code carries, which is what a traceback has.
 _NOT_THEIRS = (
-    os.path.join(os.path.dirname(_guarded.__code__.co_filename), ""),
+    os.path.join(os.path.dirname(guarded.__code__.co_filename), ""),
     os.path.join(os.path.dirname(importlib.__file__), ""),
     "<frozen importlib",
 )

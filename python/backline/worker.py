@@ -40,10 +40,13 @@ def main() -> None:
     except ImportFailure as failure:
         _fail(conn, failure.kind, failure.message, failure.hint, failure.traceback)
 
+    up = _up(loaded)
+    up["notes"] += _advice(loaded, settings)
+
     def announce(how: dict[str, Any]) -> None:
         # What has been imported stays for good: the garbage collector need not look through it again and again.
         gc.freeze()
-        conn.sendall(wire.encode([(wire.UP, {**_up(loaded), **how})]))
+        conn.sendall(wire.encode([(wire.UP, {**up, **how})]))
 
     try:
         _loop(loaded)(conn, control, loaded.application, settings, announce)
@@ -91,6 +94,14 @@ def _up(loaded: Loaded) -> dict[str, Any]:
         "application": loaded.spec,
         "notes": [loaded.note] if loaded.note else [],
     }
+
+
+def _advice(loaded: Loaded, settings: dict[str, Any]) -> list[str]:
+    if loaded.interface == "wsgi" or "django" not in sys.modules:
+        return []
+    from .project import advice
+
+    return advice(loaded.application, loaded.spec, requests=settings["requests"])
 
 
 def _fail(conn: socket.socket, kind: str, message: str, hint: str, traceback: str) -> NoReturn:

@@ -43,6 +43,20 @@ func (s Setting) PerPool() bool {
 	}, s.Key)
 }
 
+// String gives the route's conditions as they were written.
+func (r Route) String() string {
+	var text []string
+	for _, condition := range []struct {
+		name  string
+		texts []string
+	}{{"host", r.Host}, {"path", r.Path}, {"protocol", r.Protocol}, {"method", r.Method}} {
+		if len(condition.texts) > 0 {
+			text = append(text, condition.name+"="+strings.Join(condition.texts, ","))
+		}
+	}
+	return strings.Join(text, " ")
+}
+
 // gather makes the pools of the settings and of the sections: that of app, that of websocket, then the others in the
 // order of the file.
 func (l *Loaded) gather() []error {

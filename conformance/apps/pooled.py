@@ -10,8 +10,7 @@ def wsgi(environ, start_response):
     path = environ["SCRIPT_NAME"] + environ["PATH_INFO"]
     if path.endswith("/hold"):
         print("held", flush=True)
-        with open(os.environ["GATE"], "rb") as gate:
-            gate.read(1)
+        wait_at(os.environ["GATE"])
     seen = {
         "name": os.environ.get("NAME", ""),
         "shared": os.environ.get("SHARED", ""),
@@ -26,6 +25,14 @@ def wsgi(environ, start_response):
     }
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(seen).encode()]
+
+
+def wait_at(path):
+    """Wait for a byte. Who comes to the gate before it is closed behind another one finds none, and waits anew."""
+    byte = b""
+    while not byte:
+        with open(path, "rb") as gate:
+            byte = gate.read(1)
 
 
 async def asgi(scope, receive, send):

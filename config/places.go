@@ -8,8 +8,8 @@ import (
 )
 
 // places are where in a file its keys stand: "workers", "pool.reports.workers", "route.0.path", and the sections
-// themselves. The TOML library keeps positions to itself. Only a line inside a multi-line string could mislead, and then
-// no more than the number in a message is wrong.
+// themselves. The TOML library keeps positions to itself. Only a line inside a multi-line string could mislead, and
+// then no more than the number in a message is wrong.
 type places struct {
 	shown string
 	lines map[string]int

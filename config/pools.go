@@ -141,7 +141,8 @@ func (s *section) apply(l *Loaded, pool *Pool) []error {
 func readSections(rows []Setting, pools, routes any, at places) (sections, ways []section, problems []error) {
 	named, isTable := pools.(map[string]any)
 	if pools != nil && !isTable {
-		problems = append(problems, usage(at.origin("pool").String(), "pool is "+tomlKind(pools)+": expected sections [pool.NAME]",
+		problems = append(problems, usage(at.origin("pool").String(),
+			"pool is "+tomlKind(pools)+": expected sections [pool.NAME]",
 			"write for example [pool.reports], and its settings below that"))
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(named), at.order("pool.")) {
@@ -150,7 +151,8 @@ func readSections(rows []Setting, pools, routes any, at places) (sections, ways 
 	}
 	list, isList := routes.([]map[string]any)
 	if routes != nil && !isList {
-		problems = append(problems, usage(at.origin("route").String(), "route is "+tomlKind(routes)+": expected sections [[route]]",
+		problems = append(problems, usage(at.origin("route").String(),
+			"route is "+tomlKind(routes)+": expected sections [[route]]",
 			"write [[route]] in two pairs of brackets above each route"))
 	}
 	for i, values := range list {
@@ -166,7 +168,8 @@ func readPool(rows []Setting, name string, value any, at places) (section, []err
 	s.origin.Section = "[" + prefix + "]"
 	values, isTable := value.(map[string]any)
 	if !isTable {
-		return s, []error{usage(at.origin(prefix).String(), fmt.Sprintf("%q stands in [pool]: expected the name of a pool first", name),
+		return s, []error{usage(at.origin(prefix).String(),
+			fmt.Sprintf("%q stands in [pool]: expected the name of a pool first", name),
 			"write [pool.reports], and its settings below that")}
 	}
 	var problems []error
@@ -194,7 +197,8 @@ func readPool(rows []Setting, name string, value any, at places) (section, []err
 // checkPoolName wants what is plain in the name of a worker: reports.1.
 func checkPoolName(name string) error {
 	const letters, most = "abcdefghijklmnopqrstuvwxyz", 32
-	if name == "" || len(name) > most || strings.Trim(name[:1], letters) != "" || strings.Trim(name, letters+"0123456789-_") != "" {
+	plain := strings.Trim(name, letters+"0123456789-_") == ""
+	if name == "" || len(name) > most || !plain || !strings.Contains(letters, name[:1]) {
 		return fmt.Errorf("%q is no name for a pool: expected up to %d of a-z, 0-9, - and _, a letter first", name, most)
 	}
 	return nil
@@ -232,7 +236,8 @@ func readRoute(values map[string]any, prefix string, at places) (section, []erro
 		}
 		texts, err := routeTexts(key, values[key])
 		if err != nil {
-			problems = append(problems, usage(origin.String()+" "+key, err.Error(), "write for example "+key+" = "+routeExample(key)))
+			example := "write for example " + key + " = " + routeExample(key)
+			problems = append(problems, usage(origin.String()+" "+key, err.Error(), example))
 			continue
 		}
 		s.values[key] = given{texts: texts, origin: origin}
@@ -282,7 +287,7 @@ func (s *section) route() Route {
 }
 
 // Mistake is the error for a value of the route that another part refused.
-func (r *Route) Mistake(key string, err error) error {
+func (r Route) Mistake(key string, err error) error {
 	return usage(r.Origin.String()+" "+key, err.Error(), "write for example "+key+" = "+routeExample(key))
 }
 

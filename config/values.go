@@ -177,7 +177,8 @@ func checkDjango(text string) (string, error) {
 	}
 	for part := range strings.SplitSeq(text, ".") {
 		if part == "" || strings.ContainsAny(part, "/\\: -") || strings.HasSuffix(text, ".py") {
-			return "", fmt.Errorf("%q is no module: expected the settings as DJANGO_SETTINGS_MODULE has them, such as mysite.settings", text)
+			return "", fmt.Errorf("%q is no module: expected the settings as DJANGO_SETTINGS_MODULE has them, "+
+				"such as mysite.settings", text)
 		}
 	}
 	return text, nil

@@ -1,4 +1,4 @@
-"""`--django`: a project is split into pages by WSGI, WebSockets by ASGI and static files, and what is said where that is wanting."""
+"""`--django`: a project is split into pages by WSGI, WebSockets by ASGI and static files; what is wrong with one."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ INSTALLED_APPS = ["channels"]
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 DATABASES = {}
 STATIC_URL = "static/"
+STATIC_ROOT = "collected"
+WSGI_APPLICATION = "mysite.wsgi.application"
+ASGI_APPLICATION = "mysite.asgi.application"
 """
 URLS = """
 import os, sys, threading
@@ -67,10 +70,6 @@ def project(tmp_path: Path) -> Path:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    also(
-        tmp_path,
-        'STATIC_ROOT = "collected"\nWSGI_APPLICATION = "mysite.wsgi.application"\nASGI_APPLICATION = "mysite.asgi.application"\n',
-    )
     return tmp_path
 
 
@@ -92,13 +91,16 @@ def test_project_is_split(serve: Serve, project: Path, arguments: tuple[str, ...
         assert socket.message() == "live"
     assert server.get("/static/style.css").text == "body {}"
     assert re.search(r"serves mysite\.wsgi:application \(WSGI, ", server.log), server.log
-    assert re.search(r"  live      mysite\.asgi:application \(ASGI, .*\), 1 worker, for WebSockets$", server.log, re.M), server.log
+    assert re.search(
+        r"  live      mysite\.asgi:application \(ASGI, .*\), 1 worker, for WebSockets$", server.log, re.M
+    ), server.log
     assert "1.3 to 1.4 ms" not in server.log
 
 
 def test_project_in_the_file_with_a_pool_of_its_own(serve: Serve, project: Path) -> None:
     (project / "backline.toml").write_text(
-        'django = "mysite.settings"\nworkers = 1\n[pool.reports]\nthreads = 2\n[[route]]\npath = "/reports"\npool = "reports"\n'
+        'django = "mysite.settings"\nworkers = 1\n[pool.reports]\nthreads = 2\n'
+        '[[route]]\npath = "/reports"\npool = "reports"\n'
     )
     log = project / "access"
     server = serve(f"--access-logfile={log}", "--access-logformat=json", cwd=project)
@@ -128,7 +130,15 @@ def test_django_by_asgi_says_what_it_costs(serve: Serve, project: Path) -> None:
     line = server.wait_for("1.3 to 1.4 ms")
     assert line.endswith("backline serve --django mysite.settings pool=web")
     assert server.count("1.3 to 1.4 ms") == 1
-    beside = serve("mysite.wsgi", "--websocket", "mysite.asgi", "-w", "1", cwd=project, env={"DJANGO_SETTINGS_MODULE": "mysite.settings"})
+    beside = serve(
+        "mysite.wsgi",
+        "--websocket",
+        "mysite.asgi",
+        "-w",
+        "1",
+        cwd=project,
+        env={"DJANGO_SETTINGS_MODULE": "mysite.settings"},
+    )
     assert beside.get("/").status == 200
     assert "1.3 to 1.4 ms" not in beside.log
 
@@ -167,7 +177,11 @@ def test_settings_that_hang(project: Path) -> None:
     [
         (("--django", "mysite.setings"), 3, ["no module 'mysite.setings'", "as manage.py has them"]),
         (("--django", "nowhere.settings"), 3, ["no module 'nowhere'", "or the folder with --chdir"]),
-        (("--django=mysite/settings.py",), 2, ["is no module: expected the settings as DJANGO_SETTINGS_MODULE has them"]),
+        (
+            ("--django=mysite/settings.py",),
+            2,
+            ["is no module: expected the settings as DJANGO_SETTINGS_MODULE has them"],
+        ),
         (("--django=mysite.settings", "mysite.wsgi"), 2, ["argument APP and flag --django both say what to serve"]),
         (("--django", "--chdir", "mysite"), 2, ["there is no ", "which would name the settings"]),
     ],

@@ -20,8 +20,8 @@ func (q *queue) room(ex *Exchange, o *Options) bool {
 	return q.len-q.urgent < o.QueueSize
 }
 
-// push lets ex wait. The urgent one that came last goes first: they are few, and whoever asks whether the server is well
-// wants to know how it is now.
+// push lets ex wait. The urgent one that came last goes first: they are few, and whoever asks whether the server is
+// well wants to know how it is now.
 func (q *queue) push(ex *Exchange) {
 	if ex.Urgent {
 		q.pushFront(ex)

@@ -55,7 +55,8 @@ const tick = 250 * time.Millisecond
 // New makes a server that gives its requests to handler.
 func New(options Options, handler Handler) *Server {
 	options.setDefaults()
-	s := &Server{options: options, only: Route{Handler: handler, RootPath: options.RootPath}, emptied: make(chan struct{}, 1), roomy: make(chan struct{}, 1),
+	s := &Server{options: options, only: Route{Handler: handler, RootPath: options.RootPath},
+		emptied: make(chan struct{}, 1), roomy: make(chan struct{}, 1),
 		retired: make(chan struct{}), released: make(chan struct{}), ended: make(chan struct{})}
 	s.headRoom = orDefault(options.Head.RequestLine, h1.DefaultRequestLine) +
 		orDefault(options.Head.HeaderBlock, h1.DefaultHeaderBlock) + 64

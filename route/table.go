@@ -32,14 +32,14 @@ func (t *Table) Next(scope *backline.Scope, protocol string, at int) int {
 		host = hostOf(room[:0], scope.Fields)
 	}
 	for i := at; i < len(t.rules); i++ {
-		if r := &t.rules[i]; r.fits(scope, protocol, host) {
+		if fits(&t.rules[i], scope, protocol, host) {
 			return i
 		}
 	}
 	return -1
 }
 
-func (r *Rule) fits(scope *backline.Scope, protocol string, host []byte) bool {
+func fits(r *Rule, scope *backline.Scope, protocol string, host []byte) bool {
 	return (r.Protocol == "" || r.Protocol == protocol) && (r.Method == "" || r.Method == string(scope.Method)) &&
 		(r.Host == "" || fitsHost(host, r.Host)) && (r.Path == "" || Under(scope.Path, r.Path))
 }

@@ -162,7 +162,7 @@ func TestChoosingAllocatesNothing(t *testing.T) { //nolint:paralleltest // the n
 // busy is a table of ten routes of which the last one fits.
 func busy() route.Table {
 	var rules []route.Rule
-	for _, name := range strings.Fields("reports admin api media live search export import") {
+	for name := range strings.FieldsSeq("reports admin api media live search export import") {
 		rules = append(rules, route.Rule{Path: "/" + name})
 	}
 	return route.NewTable(append(rules, route.Rule{Host: "*.example.com"}, route.Rule{Method: "GET"}))

@@ -32,8 +32,9 @@ type project struct {
 // managePy is where a project says which settings are its own.
 const managePy = "manage.py"
 
-// findDjango sets up what --django asks for, or a manage.py in the folder where nobody has named anything: pages by WSGI,
-// WebSockets by ASGI, static files from STATIC_ROOT. Decision 0014 says why the settings are read before any worker runs.
+// findDjango sets up what --django asks for, or a manage.py in the folder where nobody has named anything: pages by
+// WSGI, WebSockets by ASGI, static files from STATIC_ROOT. Decision 0014 says why the settings are read before any
+// worker runs.
 func (p *process) findDjango(ctx context.Context, loaded *config.Loaded, log *journal) error {
 	c := &loaded.Config
 	if c.Django == "" && len(loaded.Pools) > 0 {
@@ -48,7 +49,7 @@ func (p *process) findDjango(ctx context.Context, loaded *config.Loaded, log *jo
 		return err
 	}
 	c.Env = append(slices.Clone(c.Env), settingsVariable+"="+module)
-	found, err := p.learn(ctx, c, dir)
+	found, err := p.learn(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -89,14 +90,15 @@ func settingsModule(loaded *config.Loaded, dir string, environ []string) (string
 	if c.Django == "" {
 		return "", nil
 	}
-	return "", loaded.Mistake("django", fmt.Errorf("%s does not set %s: name the module, --django mysite.settings", path, settingsVariable))
+	return "", loaded.Mistake("django", fmt.Errorf("%s does not set %s: expected the module's name, as in mysite.settings",
+		path, settingsVariable))
 }
 
 // startProject is startWorker for project.py.
 const startProject = "from backline.project import main"
 
 // learn runs the interpreter once, to have it read the project's settings.
-func (p *process) learn(ctx context.Context, c *config.Config, dir string) (*project, error) {
+func (p *process) learn(ctx context.Context, c *config.Config) (*project, error) {
 	app, err := newApplication(p, c)
 	if err != nil {
 		return nil, err
@@ -111,11 +113,8 @@ func (p *process) learn(ctx context.Context, c *config.Config, dir string) (*pro
 		return nil, fmt.Errorf("learning of the Django project: %w", err)
 	}
 	defer answer.Close()
-	script := strings.Replace(app.command[2], "from backline.worker import main", startProject, 1)
-	command := exec.CommandContext(ctx, app.command[0], slices.Concat([]string{"-c", script}, app.command[3:], absolute(c.PythonPath, dir))...)
-	command.Dir, command.Env, command.ExtraFiles = dir, app.environ, []*os.File{theirs}
 	said := &tail{}
-	command.Stdout, command.Stderr, command.WaitDelay = said, said, time.Second
+	command := app.describeProject(ctx, said, theirs)
 	err = command.Start()
 	_ = theirs.Close()
 	if err != nil {
@@ -129,24 +128,30 @@ func (p *process) learn(ctx context.Context, c *config.Config, dir string) (*pro
 	var found project
 	malformed := json.NewDecoder(io.LimitReader(answer, 1<<20)).Decode(&found)
 	err = <-ended
+	failure := &backline.Error{Op: "read Django's settings", Code: backline.CodeApp, Detail: said.String()}
 	switch {
 	case ctx.Err() != nil:
-		return nil, &backline.Error{
-			Op: "read Django's settings", Code: backline.CodeApp, Detail: said.String(),
-			Message: fmt.Sprintf("they were not read within %v", c.WorkerBootTimeout),
-			Hint:    "find what the settings module waits for, or raise --worker-boot-timeout",
-		}
+		failure.Message = fmt.Sprintf("they were not read within %v", c.WorkerBootTimeout)
+		failure.Hint = "find what the settings module waits for, or raise --worker-boot-timeout"
 	case found.Failure != "":
-		return nil, &backline.Error{
-			Op: "read Django's settings", Code: backline.CodeApp, Message: found.Failure, Hint: found.Hint, Detail: found.Traceback,
-		}
+		failure.Message, failure.Hint, failure.Detail = found.Failure, found.Hint, found.Traceback
 	case malformed != nil:
-		return nil, &backline.Error{
-			Op: "read Django's settings", Code: backline.CodeApp, Detail: said.String(), Err: err,
-			Message: "the interpreter ended before it had read them", Hint: "something in the settings ends it; see what it printed",
-		}
+		failure.Message, failure.Err = "the interpreter ended before it had read them", err
+		failure.Hint = "something in the settings ends it; see what it printed"
+	default:
+		return &found, nil
 	}
-	return &found, nil
+	return nil, failure
+}
+
+// describeProject is the command that answers on the pipe.
+func (a *application) describeProject(ctx context.Context, said io.Writer, answer *os.File) *exec.Cmd {
+	script := strings.Replace(startWorker, "from backline.worker import main", startProject, 1)
+	arguments := slices.Concat([]string{"-c", script, a.command[3]}, absolute(a.config.PythonPath, a.dir))
+	command := exec.CommandContext(ctx, a.command[0], arguments...)
+	command.Dir, command.Env, command.ExtraFiles = a.dir, a.environ, []*os.File{answer}
+	command.Stdout, command.Stderr, command.WaitDelay = said, said, time.Second
+	return command
 }
 
 // serveStatic adds the project's static files to those that are served.
@@ -195,6 +200,7 @@ func (t *tail) String() string { return string(t.kept) }
 func unnamed() error {
 	return &backline.Error{
 		Op: "serve", Code: backline.CodeUsage, Message: "no application was named",
-		Hint: "name it as module:attribute, such as: backline serve mysite.wsgi; or a Django project: backline serve --django mysite.settings",
+		Hint: "name it as module:attribute, such as: backline serve mysite.wsgi; " +
+			"or a Django project: backline serve --django mysite.settings",
 	}
 }

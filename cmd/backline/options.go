@@ -26,12 +26,14 @@ const urgentAtMost = 64
 
 func dispatchOptions(c *config.Config, log *slog.Logger) dispatch.Options {
 	options := dispatch.Options{
-		QueueSize: c.QueueSize, UrgentSize: urgentAtMost, QueueTimeout: c.QueueTimeout, Timeout: c.Timeout, StreamTimeout: c.StreamTimeout,
+		QueueSize: c.QueueSize, UrgentSize: urgentAtMost, QueueTimeout: c.QueueTimeout,
+		Timeout: c.Timeout, StreamTimeout: c.StreamTimeout,
 		DisconnectGrace: c.DisconnectGrace, Retry: c.Retry == "safe", Prefetch: prefetch,
 		MaxRequests: c.MaxRequests, MaxRequestsJitter: c.MaxRequestsJitter, Log: log,
 	}
 	if c.QueueTimeout == 0 {
-		options.QueueSize, options.UrgentSize = 0, 0 // who may not wait at all needs no queue; the dispatcher's own 0 is "without limit"
+		// Who may not wait at all needs no queue; the dispatcher's own 0 is "without limit".
+		options.QueueSize, options.UrgentSize = 0, 0
 	}
 	return options
 }

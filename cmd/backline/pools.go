@@ -14,8 +14,8 @@ import (
 	"backline/supervisor"
 )
 
-// pools are the applications that are served, each with workers and a queue of its own. All that they share is the edge,
-// so that none can take another's workers, or its place in a queue.
+// pools are the applications that are served, each with workers and a queue of its own. All that they share is the
+// edge, so that none can take another's workers, or its place in a queue.
 type pools struct {
 	all       []*pool
 	table     route.Table       // which of them a request is for

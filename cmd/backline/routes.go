@@ -13,8 +13,8 @@ import (
 
 // choose gives where a request goes, for the edge. nil: it cannot become the WebSocket that its client asks for.
 //
-// A route that names no protocol leads WebSockets to its pool only if that can have them: a WSGI application below a path
-// does not keep the sockets there from the application that the server has for them.
+// A route that names no protocol leads WebSockets to its pool only if that can have them: a WSGI application below a
+// path does not keep the sockets there from the application that the server has for them.
 func (p *pools) choose(scope *backline.Scope, webSocket bool) *edge.Route {
 	protocol := route.HTTP
 	if webSocket {
@@ -56,7 +56,9 @@ func (p *pools) direct(options *edge.Options) {
 
 // takesRequests tells whether a pool has more than WebSockets.
 func (p *pools) takesRequests(pool int) bool {
-	return slices.ContainsFunc(p.table.Rules(), func(r route.Rule) bool { return r.To == pool && r.Protocol != route.WebSocket })
+	return slices.ContainsFunc(p.table.Rules(), func(r route.Rule) bool {
+		return r.To == pool && r.Protocol != route.WebSocket
+	})
 }
 
 // routesTo describes which requests are a pool's, for people: "/reports, POST /import".
@@ -70,8 +72,8 @@ func (p *pools) routesTo(pool int) string {
 	return strings.Join(all, ", ")
 }
 
-// checkSockets finds WebSockets that are led to a pool which cannot have them. What an application is, its workers know:
-// this is for when they are up.
+// checkSockets finds WebSockets that are led to a pool which cannot have them. What an application is, its workers
+// know: this is for when they are up.
 func (p *pools) checkSockets() error {
 	for _, r := range p.table.Rules() {
 		each := p.all[r.To]
@@ -83,7 +85,8 @@ func (p *pools) checkSockets() error {
 			Op: "route " + r.String(), Code: backline.CodeUsage,
 			Message: fmt.Sprintf("it leads to the pool %s, and %s is a %s application, which has no WebSockets",
 				each.name, up.Application, interfaceName(up.Interface)),
-			Hint: fmt.Sprintf("name an ASGI application: app = \"mysite.asgi\" in [pool.%s], or lead the route to another pool", each.name),
+			Hint: fmt.Sprintf("name an ASGI application: app = \"mysite.asgi\" in [pool.%s], "+
+				"or lead the route to another pool", each.name),
 		}
 	}
 	return nil
@@ -97,8 +100,8 @@ func nameless(pool *config.Pool) error {
 	}
 }
 
-// newTable makes the table of routes: the file's, WebSockets to the pool of --websocket, and what is left to the pool of
-// the application that was named.
+// newTable makes the table of routes: the file's, WebSockets to the pool of --websocket, and what is left to the pool
+// of the application that was named.
 func newTable(loaded *config.Loaded, log *journal) (route.Table, error) {
 	rules, err := parseRoutes(loaded)
 	if err != nil {
@@ -136,32 +139,9 @@ func parseRoutes(loaded *config.Loaded) ([]route.Rule, error) {
 		if to < 0 {
 			return nil, unknownPool(loaded, each)
 		}
-		more := []route.Rule{{To: to}}
-		for _, condition := range []struct {
-			key   string
-			texts []string
-			parse func(string) (string, error)
-			field func(*route.Rule) *string
-		}{
-			{"host", each.Host, route.ParseHost, func(r *route.Rule) *string { return &r.Host }},
-			{"path", each.Path, route.ParsePath, func(r *route.Rule) *string { return &r.Path }},
-			{"protocol", each.Protocol, route.ParseProtocol, func(r *route.Rule) *string { return &r.Protocol }},
-			{"method", each.Method, route.ParseMethod, func(r *route.Rule) *string { return &r.Method }},
-		} {
-			var product []route.Rule
-			for _, text := range condition.texts {
-				value, err := condition.parse(text)
-				if err != nil {
-					return nil, each.Mistake(condition.key, err)
-				}
-				for _, r := range more {
-					*condition.field(&r) = value
-					product = append(product, r)
-				}
-			}
-			if len(condition.texts) > 0 {
-				more = product
-			}
+		more, err := expand(each, to)
+		if err != nil {
+			return nil, err
 		}
 		for _, r := range more {
 			if slices.ContainsFunc(rules, r.Same) {
@@ -177,12 +157,44 @@ func parseRoutes(loaded *config.Loaded) ([]route.Rule, error) {
 	return rules, nil
 }
 
+// expand gives the rules that one route stands for.
+func expand(r *config.Route, to int) ([]route.Rule, error) {
+	all := []route.Rule{{To: to}}
+	for _, condition := range []struct {
+		key   string
+		texts []string
+		parse func(string) (string, error)
+		field func(*route.Rule) *string
+	}{
+		{"host", r.Host, route.ParseHost, func(r *route.Rule) *string { return &r.Host }},
+		{"path", r.Path, route.ParsePath, func(r *route.Rule) *string { return &r.Path }},
+		{"protocol", r.Protocol, route.ParseProtocol, func(r *route.Rule) *string { return &r.Protocol }},
+		{"method", r.Method, route.ParseMethod, func(r *route.Rule) *string { return &r.Method }},
+	} {
+		var more []route.Rule
+		for _, text := range condition.texts {
+			value, err := condition.parse(text)
+			if err != nil {
+				return nil, r.Mistake(condition.key, err)
+			}
+			for _, rule := range all {
+				*condition.field(&rule) = value
+				more = append(more, rule)
+			}
+		}
+		if len(condition.texts) > 0 {
+			all = more
+		}
+	}
+	return all, nil
+}
+
 func poolNamed(loaded *config.Loaded, name string) int {
 	return slices.IndexFunc(loaded.Pools, func(p config.Pool) bool { return p.Name == name })
 }
 
 func unknownPool(loaded *config.Loaded, r *config.Route) error {
-	var names []string
+	names := make([]string, 0, len(loaded.Pools))
 	for _, each := range loaded.Pools {
 		names = append(names, each.Name)
 	}

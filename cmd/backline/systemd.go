@@ -71,12 +71,13 @@ func (s *server) reloaded(failed bool) {
 
 // status is a line for `systemctl status`.
 func (s *server) status() string {
-	text := fmt.Sprintf("%s serve %s on %s", count(s.pools.first().config.Workers, "worker"),
-		s.pools.first().dispatcher.Serving().Application, strings.Join(s.addresses(), ", "))
+	first := s.pools.first()
+	all := []string{fmt.Sprintf("%s serve %s on %s", count(first.config.Workers, "worker"),
+		first.dispatcher.Serving().Application, strings.Join(s.addresses(), ", "))}
 	for _, each := range s.pools.all[1:] {
-		text += fmt.Sprintf("; %s: %s", each.name, count(each.config.Workers, "worker"))
+		all = append(all, each.name+": "+count(each.config.Workers, "worker"))
 	}
-	return text
+	return strings.Join(all, "; ")
 }
 
 // pulse is what the watchdog looks at.

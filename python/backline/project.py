@@ -89,6 +89,7 @@ def _split(spec: str) -> str:
     if module:
         how = f"backline serve --django {module}"
     return (
-        f"{spec} is Django's ASGI handler, which hands every request with a synchronous view or middleware between threads: "
-        f"1.3 to 1.4 ms more for each than by WSGI. Unless the views are async, serve pages by WSGI and WebSockets by ASGI: {how}"
+        f"{spec} is Django's ASGI handler, which hands every request with a synchronous view or middleware between "
+        "threads: 1.3 to 1.4 ms more for each than by WSGI. Unless the views are async, serve pages by WSGI and "
+        f"WebSockets by ASGI: {how}"
     )

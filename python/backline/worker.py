@@ -101,7 +101,7 @@ def _advice(loaded: Loaded, settings: dict[str, Any]) -> list[str]:
         return []
     from .project import advice
 
-    return advice(loaded.application, loaded.spec, requests=settings["requests"])
+    return advice(loaded.application, loaded.spec, requests=settings.get("requests", True))
 
 
 def _fail(conn: socket.socket, kind: str, message: str, hint: str, traceback: str) -> NoReturn:

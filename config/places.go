@@ -23,7 +23,7 @@ func newPlaces(shown, content string) places {
 	for line := range strings.SplitSeq(content, "\n") {
 		number++
 		if found := header.FindStringSubmatch(line); found != nil {
-			name := strings.NewReplacer(`"`, "", `'`, "", " ", "").Replace(found[2])
+			name := strings.NewReplacer(`"`, "", `'`, "").Replace(found[2])
 			first, _, _ := strings.Cut(name, ".")
 			at.note(first, number)
 			if found[1] == "[[" {

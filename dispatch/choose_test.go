@@ -252,3 +252,56 @@ func TestMaxRequests(t *testing.T) {
 		t.Errorf("%d different lifetimes of 11", len(seen))
 	}
 }
+
+// TestUrgentRequestsWaitInFront: those that came last go first, and neither kind takes the other's room.
+func TestUrgentRequestsWaitInFront(t *testing.T) {
+	b := setup(t, Options{QueueSize: 2, UrgentSize: 2})
+	w := b.attach("wsgi", 1)
+	running := b.submit("POST", "/running")
+	held := w.Expect(wire.KindRequest)
+	for _, path := range []string{"/first", "/second"} {
+		b.submit("POST", path)
+	}
+	b.submit("POST", "/too-many").expect("fail queue-full")
+	urgent := func(path string) *client {
+		c := b.request("GET", path)
+		c.ex.Urgent = true
+		b.Submit(c.ex)
+		return c
+	}
+	gone := urgent("/gone")
+	urgent("/health-1")
+	urgent("/health-too-many").expect("fail queue-full")
+	gone.ex.Disconnect()
+	urgent("/health-2")
+	b.submit("POST", "/too-many").expect("fail queue-full")
+	if b.Waiting() != 4 {
+		t.Errorf("%d wait, expected 4", b.Waiting())
+	}
+	for _, path := range []string{"/health-2", "/health-1", "/first", "/second"} {
+		w.Answer(held.Stream, "done")
+		if held = w.Expect(wire.KindRequest); held.Path() != path {
+			t.Errorf("got %s, expected %s", held.Path(), path)
+		}
+	}
+	w.Answer(held.Stream, "done")
+	running.expect("answer 200 done")
+}
+
+func TestUrgentRequestNeedsNoQueue(t *testing.T) {
+	b := setup(t, Options{QueueSize: 8, UrgentSize: 1})
+	first, second := b.attach("wsgi", 1), b.attach("wsgi", 1)
+	b.submit("POST", "/a")
+	b.submit("POST", "/b")
+	b.submit("POST", "/waits")
+	first.Expect(wire.KindRequest)
+	second.Expect(wire.KindRequest)
+	free := b.attach("wsgi", 2) // takes the one that waits, and has room for another
+	free.Expect(wire.KindRequest)
+	health := b.request("GET", "/health")
+	health.ex.Urgent = true
+	b.Submit(health.ex)
+	if got := free.Expect(wire.KindRequest); got.Path() != "/health" {
+		t.Errorf("got %s", got.Path())
+	}
+}

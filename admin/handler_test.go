@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -79,7 +80,7 @@ func TestHealth(t *testing.T) {
 			if err := json.Unmarshal([]byte(body), &said); err != nil {
 				t.Fatalf("%s: %v in %q", path, err, body)
 			}
-			if status != want || said != *now.Load() {
+			if status != want || !reflect.DeepEqual(said, *now.Load()) {
 				t.Errorf("%s with %+v: %d %s, expected %d", path, c, status, body, want)
 			}
 			if fields.Get("Content-Type") != "application/json" || fields.Get("Cache-Control") != "no-store" {

@@ -12,6 +12,15 @@ type Health struct {
 	Connections int      `json:"connections"`
 	Workers     Workers  `json:"workers"`
 	Requests    Requests `json:"requests"`
+
+	Pools []Pool `json:"pools,omitempty"` // where there are several
+}
+
+// Pool is how one group of workers is.
+type Pool struct {
+	Name     string   `json:"name"`
+	Workers  Workers  `json:"workers"`
+	Requests Requests `json:"requests"`
 }
 
 // Workers counts worker processes by what they do.

@@ -22,7 +22,7 @@ order is:
 5. the default
 
 ` + "`backline settings`" + ` shows the values in effect and where each came from. Flags take gunicorn's spelling first; uvicorn's
-are accepted beside it. The file has no sections. A key it should not have is an error, a variable ` + "`BACKLINE_...`" + ` that is no
+are accepted beside it. The file's sections are pools and routes ([pools](pools.md)). A key it should not have is an error, a variable ` + "`BACKLINE_...`" + ` that is no
 setting a warning; both name the nearest setting.
 
 **Values.** Durations: ` + "`30`, `30s`, `2m`, `500ms`" + ` (a bare number is seconds). Sizes: ` + "`65536`, `64KiB`, `1MiB`, `1G`" + ` (a bare number is bytes; K, M
@@ -52,6 +52,9 @@ func writeSetting(out *strings.Builder, s Setting) {
 	if len(s.Env) > 0 {
 		fmt.Fprintf(out, "- also from `%s`, weaker than the file\n", strings.Join(s.Env, "`, `"))
 	}
+	if s.PerPool() {
+		out.WriteString("- may stand in `[pool.NAME]` too\n")
+	}
 	fmt.Fprintf(out, "- %s (%s), default %s", s.Kind, s.Unit, shownDefault(s))
 	if s.allowed() != "" && s.Kind != KindBool {
 		fmt.Fprintf(out, "; %s", s.allowed())
@@ -73,6 +76,9 @@ func spellings(s Setting) []string {
 	}
 	for _, flag := range s.Flags {
 		names = append(names, "`--"+flag+"`")
+		if s.Bare != "" {
+			names = append(names, "`--"+flag+"` alone: `"+s.Bare+"`")
+		}
 		if s.Kind == KindBool {
 			names = append(names, "`--no-"+flag+"`")
 		}

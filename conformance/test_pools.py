@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import APPS, Client, Server, eventually
+from harness import APPS, ROOT, Client, Server, eventually
 from sockets import connect
 from test_messages import run
 from wsgi_gate import Gate
@@ -194,9 +194,11 @@ def held(serve: Serve, tmp_path: Path) -> tuple[Server, Gate, list[Client]]:
 
 
 def load(admin: Path) -> object:
+    """What the pool "reports" has to do, as operators are told."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(admin))
-        return json.loads(Client(sock).request("GET", "/-/health").text)["requests"]
+        pools = json.loads(Client(sock).request("GET", "/-/health").text)["pools"]
+    return next(pool["requests"] for pool in pools if pool["name"] == "reports")
 
 
 def release(gate: Gate, clients: list[Client]) -> None:
@@ -386,3 +388,21 @@ def test_check_and_settings_know_all_pools(tmp_path: Path) -> None:
     assert re.search(
         r"^async +path=/reports/upload method=POST,PUT +file backline\.toml:20 \[\[route\]\]$", done.stdout, re.M
     ), done.stdout
+
+
+def test_example_of_the_documentation(serve: Serve, tmp_path: Path) -> None:
+    """docs/pools.md: its file, and the requests that it says go where."""
+    page = (ROOT / "docs" / "pools.md").read_text()
+    (tmp_path / "backline.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    (tmp_path / "mysite").mkdir()
+    (tmp_path / "mysite" / "wsgi.py").write_text("from pooled import wsgi as application\n")
+    (tmp_path / "api.py").write_text("from pooled import asgi as app\nimport os\nos.environ['NAME'] = 'api'\n")
+    server = serve("mysite.wsgi", "--pythonpath", str(APPS), cwd=tmp_path)
+    for line in re.findall(r"^      ((?:reports|api) .*)$", page, re.M):
+        server.wait_for(f"^  {re.escape(line)}$")
+    assert seen(server, "/api")["name"] == "api"
+    assert seen(server, "/", {"Host": "api.example.com"})["name"] == "api"
+    assert json.loads(server.request("DELETE", "/api/admin/1").text)["name"] == ""
+    assert seen(server, "/api/admin/1")["name"] == "api"
+    site = {seen(server, "/")["pid"] for _ in range(50)}
+    assert seen(server, "/reports/2026")["pid"] not in site

@@ -49,8 +49,27 @@ func (s *server) health() admin.Health {
 		Live: !s.broken(), Version: version, PID: os.Getpid(), Uptime: int(time.Since(s.started).Seconds()),
 		Connections: s.edge.Connections(),
 	}
-	h.Requests.Running, h.Requests.Waiting = s.pools.load()
-	for state, n := range s.pools.count() {
+	for _, each := range s.pools.all {
+		pool := each.health()
+		h.Pools = append(h.Pools, pool)
+		h.Workers.Serving += pool.Workers.Serving
+		h.Workers.Starting += pool.Workers.Starting
+		h.Workers.Ending += pool.Workers.Ending
+		h.Requests.Running += pool.Requests.Running
+		h.Requests.Waiting += pool.Requests.Waiting
+	}
+	h.Reason = s.unready(h.Pools[0].Workers)
+	h.Ready = h.Reason == ""
+	if len(h.Pools) == 1 {
+		h.Pools = nil // it is the whole
+	}
+	return h
+}
+
+func (p *pool) health() admin.Pool {
+	h := admin.Pool{Name: p.name}
+	h.Requests.Running, h.Requests.Waiting = p.dispatcher.InFlight(), p.dispatcher.Waiting()
+	for state, n := range p.supervisor.Count() {
 		switch state {
 		case supervisor.Starting, supervisor.Importing:
 			h.Workers.Starting += n
@@ -60,12 +79,11 @@ func (s *server) health() admin.Health {
 			h.Workers.Ending += n
 		}
 	}
-	h.Reason = s.unready(h.Workers)
-	h.Ready = h.Reason == ""
 	return h
 }
 
-// unready says why requests should not come here; "" if they should.
+// unready says why requests should not come here; "" if they should. The workers are the first pool's: where another
+// one has none up, a balancer that sent nothing here would take away what works.
 func (s *server) unready(workers admin.Workers) string {
 	switch stage(s.stage.Load()) {
 	case starting:

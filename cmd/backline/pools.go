@@ -184,26 +184,6 @@ func (p *pools) up(complete bool) []<-chan struct{} {
 	return found
 }
 
-// load is how many requests run and wait.
-func (p *pools) load() (running, waiting int) {
-	for _, each := range p.all {
-		running += each.dispatcher.InFlight()
-		waiting += each.dispatcher.Waiting()
-	}
-	return running, waiting
-}
-
-// count is how many workers of all pools are in each state.
-func (p *pools) count() map[supervisor.State]int {
-	all := map[supervisor.State]int{}
-	for _, each := range p.all {
-		for state, n := range each.supervisor.Count() {
-			all[state] += n
-		}
-	}
-	return all
-}
-
 // turns counts the turns of the dispatchers' clocks.
 func (p *pools) turns() (all []uint64) {
 	for _, each := range p.all {

@@ -89,7 +89,8 @@ func (l *Loaded) gather() []error {
 
 // Serve names the applications, where only the application's own settings say which they are.
 func (l *Loaded) Serve(app, webSocket string) {
-	l.Config.App, l.Config.WebSocketApp = app, cmp.Or(l.Config.WebSocketApp, webSocket)
+	l.Config.App, l.Config.Factory = app, false
+	l.Config.WebSocketApp = cmp.Or(l.Config.WebSocketApp, webSocket)
 	l.gather() // without errors, as it was before
 }
 

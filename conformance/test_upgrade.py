@@ -339,3 +339,17 @@ def test_signals_to_a_process_that_has_handed_over(upgradable: Callable[..., Upg
         up.server.signal(signal.SIGQUIT)
         assert up.server.wait() == 0
     assert up.server.get("/").status == 200, "the new process is not concerned"
+
+
+def test_every_pool_is_upgraded(upgradable: Callable[..., Upgradable], tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "backline.toml").write_text(
+        f'pythonpath = ["{APPS}"]\nworkers = 1\n[pool.reports]\n[[route]]\npath = "/reports"\npool = "reports"\n'
+    )
+    here = upgradable("supervised", cwd=site)
+    before = {path: here.server.get(path).text for path in ("/", "/reports")}
+    here.upgrade()
+    after = {path: here.server.get(path).text for path in ("/", "/reports")}
+    assert len({*before.values(), *after.values()}) == 4
+    here.stop()

@@ -2,6 +2,8 @@ package edge
 
 import (
 	"bytes"
+	"io"
+	"strings"
 	"testing"
 
 	"backline"
@@ -52,6 +54,23 @@ func TestEachRequestHasItsRoute(t *testing.T) {
 		c.say(step.request)
 		if got, _ := c.expect(200); got != step.want {
 			t.Errorf("%q is answered %q, want %q", step.request, got, step.want)
+		}
+	}
+}
+
+func TestRoutesOfHTTP2(t *testing.T) {
+	t.Parallel()
+	options := Options{HTTP2Cleartext: true}
+	byPath(&options)
+	b := start(t, options, nothing())
+	client := b.client("h2c")
+	for path, want := range map[string]string{
+		"/collect": "collecting at /mounted, body whole, urgent", "/": "streaming at , body follows",
+	} {
+		// Of unknown length, so that it matters who waits for it.
+		_, got := fetch(t, client, "POST", b.url("h2c", path), io.MultiReader(strings.NewReader("body")))
+		if got != want {
+			t.Errorf("%s is answered %q, want %q", path, got, want)
 		}
 	}
 }

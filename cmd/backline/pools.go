@@ -157,6 +157,18 @@ func (p *pools) grace() time.Duration {
 	return longest
 }
 
+// bootTimeout is how long the slowest pool's workers may take to come up; 0 is for ever.
+func (p *pools) bootTimeout() time.Duration {
+	var longest time.Duration
+	for _, each := range p.all {
+		if each.config.WorkerBootTimeout == 0 {
+			return 0
+		}
+		longest = max(longest, each.config.WorkerBootTimeout)
+	}
+	return longest
+}
+
 // HandOver lets the workers end with their last socket.
 func (p *pools) HandOver() {
 	for _, each := range p.all {

@@ -96,7 +96,7 @@ func (s *server) beginUpgrade() {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s.upgrade = &upgrade{cancel: cancel, outcome: make(chan outcome, 1)}
-	limit := s.config.WorkerBootTimeout
+	limit := s.pools.bootTimeout()
 	if limit > 0 {
 		limit += upgradeMargin
 	}

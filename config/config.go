@@ -61,6 +61,7 @@ type Config struct {
 	WorkerBootTimeout time.Duration
 	Lifespan          string // auto, on or off
 	ASGISpecVersion   string // 2.3 or 2.4
+	Preload           bool
 	Reload            bool
 	ReloadDirs        []string // empty: the folder of the application
 

@@ -100,7 +100,6 @@ func TestSwitchesHaveTwoDirections(t *testing.T) {
 func TestUnknownFlagsAreExplained(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"--preload":                    "unknown flag --preload | leave it out: workers start side by side",
 		"-D":                           "unknown flag -D | leave it out: Backline stays in the foreground",
 		"--daemon":                     "systemd or a container",
 		"--worker-tmp-dir=/dev":        "leave it out: workers keep no heartbeat file",
@@ -141,7 +140,7 @@ func TestUnknownFlagsAreExplained(t *testing.T) {
 // TestForeignFlagsAreExplained keeps the well-known ones of the reference table covered.
 func TestForeignFlagsAreExplained(t *testing.T) {
 	t.Parallel()
-	for name := range strings.FieldsSeq(`preload daemon user group umask name env-file reuse-port print-config capture-output
+	for name := range strings.FieldsSeq(`daemon user group umask name env-file reuse-port print-config capture-output
 		reload-engine workers-lifetime workers-max-rss timeout-worker-healthcheck do-handshake-on-connect ssl-version ssl-client-verify ssl-crl no-proxy-headers http-protocols asgi-loop
 		asgi-lifespan backpressure blocking-threads header-map header log-config use-colors paste url-path-prefix statsd-host
 		static-path-mount dirty-workers http2-max-frame-size http2-keep-alive-interval http2-adaptive-window http2-max-headers-size websocket-max-message-size`) {

@@ -83,6 +83,12 @@ func lifeRows(group string) []Setting {
 			field: func(c *Config) any { return &c.WorkerBootTimeout },
 		},
 		{
+			Key: "preload", Flags: []string{"preload", "preload-app"}, Kind: KindBool, Default: "false", Unit: "switch", Group: group,
+			Help: "Import the application once, in a process from which the workers are forked: they share its memory and start in milliseconds. " +
+				"Threads and connections that the import makes do not survive the fork; the log names the threads.",
+			field: func(c *Config) any { return &c.Preload },
+		},
+		{
 			Key: "reload", Flags: []string{"reload"}, Kind: KindBool, Default: "false", Unit: "switch", Group: group,
 			Help: "Replace the workers when a source file changes. For development: on a server a deploy that copies files one by one is served half. " +
 				"Old workers have 2 s to finish, or graceful_timeout if that is shorter.",

@@ -81,8 +81,6 @@ func insteadOf(name string) (hint string, known bool) {
 // processFlag has the flags about processes and their surroundings.
 func processFlag(name string) (hint string, known bool) {
 	switch name {
-	case "preload", "preload-app":
-		hint = "leave it out: workers start side by side, and a reload waits until the new ones are ready"
 	case "daemon", "D":
 		hint = "leave it out: Backline stays in the foreground, systemd or a container keeps it running"
 	case "user", "group", "u", "g", "initgroups":

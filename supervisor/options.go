@@ -15,9 +15,13 @@ type Options struct {
 	// Workers is how many processes run. At least 1; there is no default, because what is right depends on the
 	// machine, which the caller knows.
 	Workers int
-	// Command is the interpreter and its arguments. It finds its connection at descriptor 3 and the control
+	// Command is the interpreter and its arguments. A worker finds its connection at descriptor 3 and the control
 	// connection at descriptor 4.
 	Command []string
+	// Template is the command of a process that imports the application once and is then forked for each worker, which
+	// shares its memory. It has the same descriptors. nil means that each worker is a process of Command, which imports
+	// the application for itself.
+	Template []string
 	// Dir is the directory workers start in. "" means the server's own.
 	Dir string
 	// Env is the whole environment of a worker, as "NAME=value". nil means the server's own environment; an empty

@@ -18,6 +18,9 @@ func (s *Supervisor) reload() {
 		s.opts.Log.Info("reload begins", "pool", s.opts.Pool, "workers", len(s.places))
 	}
 	s.reloading = true
+	if s.preloads() {
+		s.startTemplate()
+	}
 	for _, p := range s.places {
 		if p.failed != nil { // the application could not be imported at first, and may have been mended
 			s.start(p)
@@ -70,7 +73,7 @@ func (s *Supervisor) oldestDue() (found *place, why Reason) {
 		switch {
 		case p.current.leaving != 0:
 			found, why = p, p.current.leaving
-		case s.reloading && p.current.generation < s.generation:
+		case s.reloading && s.imported() && p.current.generation < s.generation:
 			found, why = p, Reloaded
 		}
 	}
@@ -78,13 +81,15 @@ func (s *Supervisor) oldestDue() (found *place, why Reason) {
 }
 
 // settled tells that the place has a worker that serves and nothing under way.
-func (p *place) settled() bool { return p.current != nil && p.next == nil && p.pause == nil }
+func (p *place) settled() bool {
+	return p.current != nil && p.next == nil && p.pause == nil && !p.waits
+}
 
 // replacing tells whether a successor boots or a worker still drains. One that lingers does not count, unless it is one
 // too many and has to hurry: that is what bounds their number.
 func (s *Supervisor) replacing() bool {
 	for _, p := range s.places {
-		if p.current != nil && p.next != nil {
+		if p.current != nil && (p.next != nil || p.waits) {
 			return true
 		}
 	}
@@ -106,14 +111,11 @@ func (s *Supervisor) stale() bool {
 	return false
 }
 
-// abandonReload keeps the workers that are left. The place that failed is started again only if it has no worker, or
-// one that must go anyway.
-func (s *Supervisor) abandonReload(p *place, err error) {
+// abandonReload keeps the workers that are left.
+func (s *Supervisor) abandonReload(err error) {
 	s.reloading = false
+	s.dropNextTemplate()
 	logFailure(s.opts.Log, "reload abandoned: the new code does not come up, the old workers go on", err,
 		"pool", s.opts.Pool)
 	s.opts.Reloaded(err)
-	if p.current == nil || p.current.leaving != 0 {
-		s.restartLater(p, 0)
-	}
 }

@@ -27,10 +27,17 @@ type process struct {
 	output        *output
 	ended         chan struct{} // closed when it is reaped, its group killed and its output read
 
-	cmd *exec.Cmd // its ProcessState may be read once ended is closed
+	exit exit // may be read once ended is closed
 
 	mu     sync.Mutex
 	reaped bool // the pid may belong to somebody else
+}
+
+// exit is how a process ended. It is not known of one that a template forked which then died: the system tells only
+// the parent.
+type exit struct {
+	syscall.WaitStatus
+	known bool
 }
 
 // spawn starts the command with two socket pairs at descriptors 3 and 4 and shared memory at 5, in a process group of
@@ -52,20 +59,29 @@ func spawn(opts *Options, name string) (*process, error) {
 		ends.closeOurs()
 		return nil, spawnError(opts, name, err)
 	}
+	return ends.process(opts, name, cmd.Process.Pid, func() exit {
+		_ = cmd.Wait() // the state says more than the error
+		status, known := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		return exit{status, known}
+	}), nil
+}
+
+// process gives the process that has their ends; wait returns when it has ended.
+func (d *descriptors) process(opts *Options, name string, pid int, wait func() exit) *process {
 	p := &process{
-		pid: cmd.Process.Pid, conn: ends.conn, control: ends.control, begun: ends.begun,
-		ended: make(chan struct{}), cmd: cmd, output: newOutput(name, opts.Output),
+		pid: pid, conn: d.conn, control: d.control, begun: d.begun,
+		ended: make(chan struct{}), output: newOutput(name, opts.Output),
 	}
-	go p.reap(ends.stdout, ends.stderr)
-	return p, nil
+	go p.reap(wait, d.stdout, d.stderr)
+	return p
 }
 
 // reap waits for the process and closes ended. It owns the goroutines that read the output.
-func (p *process) reap(stdout, stderr *os.File) {
+func (p *process) reap(wait func() exit, stdout, stderr *os.File) {
 	var readers sync.WaitGroup
 	readers.Go(func() { p.output.read("stdout", stdout) })
 	readers.Go(func() { p.output.read("stderr", stderr) })
-	_ = p.cmd.Wait() // the state says more than the error
+	p.exit = wait()
 	p.mu.Lock()
 	// What the worker started ends with it, or it would hold the sockets and pipes. The number of a group with members
 	// is not given away; that of an empty one could be, but only after all others have had their turn.
@@ -92,8 +108,8 @@ func (p *process) signal(sig syscall.Signal) {
 
 // signalled is the signal that ended the process, 0 if none did. Call it after ended.
 func (p *process) signalled() syscall.Signal {
-	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return status.Signal()
+	if p.exit.known && p.exit.Signaled() {
+		return p.exit.Signal()
 	}
 	return 0
 }
@@ -106,8 +122,10 @@ const exitedWell = "exit status 0"
 func (p *process) status(guess bool) string {
 	sig := p.signalled()
 	switch {
+	case !p.exit.known:
+		return "exit status unknown (its template had died before)"
 	case sig == 0:
-		return fmt.Sprintf("exit status %d", p.cmd.ProcessState.ExitCode())
+		return fmt.Sprintf("exit status %d", p.exit.ExitStatus())
 	case sig == syscall.SIGKILL && guess:
 		return "killed by signal 9 (out of memory?)"
 	case sig == syscall.SIGKILL:

@@ -44,6 +44,7 @@ type Supervisor struct {
 	allUp      bool
 	stopping   bool
 	failure    error // why no worker ever came up
+	preload    preload
 }
 
 // New checks the options. It starts nothing.
@@ -56,6 +57,7 @@ func New(opts Options) (*Supervisor, error) {
 		opts: opts, ready: make(chan struct{}), complete: make(chan struct{}), quit: make(chan struct{}),
 	}
 	s.inbox.waiting = make(chan struct{}, 1)
+	s.preload.respawn.limits = opts.Backoff
 	s.workers.Store(new([]*Worker))
 	return s, nil
 }
@@ -68,13 +70,14 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.addPlace()
 	}
 	done, quit := ctx.Done(), s.quit
-	for !s.stopping || len(*s.workers.Load()) > 0 {
+	for !s.stopping || len(*s.workers.Load()) > 0 || !s.preload.ended() {
 		select {
 		case <-s.inbox.waiting:
 			for _, event := range s.inbox.take() {
 				event()
 			}
 			s.advance()
+			s.tidyTemplates()
 		case <-done:
 			done = nil
 			s.shutdown()
@@ -124,16 +127,35 @@ func (s *Supervisor) addPlace() {
 func (s *Supervisor) start(p *place) {
 	p.unpause()
 	p.failed = nil
+	t := s.preload.source()
+	if p.waits = s.preloads() && t == nil; p.waits {
+		s.startTemplate()
+		return
+	}
 	s.number++
 	w := newWorker(s, p, s.number)
 	p.starts++
 	p.next = w
-	if err := w.spawn(); err != nil {
-		// Reported like a failure during boot, and by way of the inbox, so that Run starts all places before it
-		// counts the failures.
-		s.inbox.post(func() { s.gone(w, ending{err: err}) })
+	if t != nil {
+		s.fork(t, w)
 		return
 	}
+	process, err := spawn(w.opts, w.Name)
+	if err != nil {
+		// By way of the inbox, so that Run starts all places before it counts the failures.
+		s.inbox.post(func() { s.spawned(w, nil, err) })
+		return
+	}
+	s.spawned(w, process, nil)
+}
+
+// spawned begins the life of a worker, now that it has a process. A failure is reported like one during boot.
+func (s *Supervisor) spawned(w *Worker, process *process, err error) {
+	if err != nil {
+		s.gone(w, ending{err: err})
+		return
+	}
+	w.adopt(process)
 	s.publish(append(s.living(nil), w))
 	s.lives.Go(w.live)
 }
@@ -146,6 +168,7 @@ func (s *Supervisor) cameUp(w *Worker) {
 	}
 	old := p.current
 	p.current, p.next = w, nil
+	s.prove(w.template)
 	if old == nil {
 		level := slog.LevelInfo
 		if w.number <= s.opts.Workers {
@@ -181,6 +204,9 @@ func (s *Supervisor) retryFailed() {
 // gone is a worker's last report: its process has been reaped and its goroutine ends.
 func (s *Supervisor) gone(w *Worker, end ending) {
 	s.publish(s.living(w))
+	if w.template != nil {
+		w.template.workers--
+	}
 	p := w.place
 	switch {
 	case p.next == w:
@@ -208,7 +234,10 @@ func (s *Supervisor) bootFailed(p *place, w *Worker, err error) {
 		p.failed = err
 		s.endIfAllFailed()
 	case s.reloading && w.generation == s.generation:
-		s.abandonReload(p, err)
+		s.abandonReload(err)
+		if p.current == nil || p.current.leaving != 0 {
+			s.restartLater(p, 0) // there is no worker, or one that must go anyway
+		}
 	default:
 		delay := s.restartLater(p, 0)
 		logFailure(w.log, "worker did not come up", err, "retry_in", delay)
@@ -285,6 +314,7 @@ func (s *Supervisor) shutdown() {
 
 func (s *Supervisor) stop(reason Reason) {
 	s.stopping = true
+	s.stopTemplates()
 	for _, p := range s.places {
 		p.remove(reason)
 	}
@@ -336,6 +366,7 @@ type place struct {
 	current *Worker // up, and sent requests
 	next    *Worker // booting: the place's first worker, one after a crash, or current's successor
 	reason  Reason  // why current gets a successor
+	waits   bool    // for a template to fork the next worker from
 	starts  int
 	respawn respawn
 	pause   *time.Timer // runs while the place waits before the next start; nil otherwise
@@ -352,7 +383,7 @@ func (p *place) unpause() {
 
 // remove ends the place's workers: one that boots is killed, one that serves drains.
 func (p *place) remove(reason Reason) {
-	p.removed = true
+	p.removed, p.waits = true, false
 	p.unpause()
 	for _, w := range []*Worker{p.next, p.current} {
 		if w != nil {

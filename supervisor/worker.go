@@ -28,7 +28,7 @@ type Worker struct {
 	supervisor *Supervisor
 	log        *slog.Logger
 	number     int
-	generation int
+	generation int // of its code
 	restarts   int // how many workers its place had before
 	started    time.Time
 
@@ -47,7 +47,8 @@ type Worker struct {
 
 	// Only the goroutine of Run touches these.
 	place     *place
-	leaving   Reason // why it waits for a successor
+	template  *template // it was forked from; nil without preloading
+	leaving   Reason    // why it waits for a successor
 	stopAsked bool
 	lingering bool // nothing but sockets keeps it, and it is in no hurry
 }
@@ -96,15 +97,11 @@ func (w *Worker) stop(reason Reason) {
 	}
 }
 
-func (w *Worker) spawn() error {
-	process, err := spawn(w.opts, w.Name)
-	if err != nil {
-		return err
-	}
-	w.process, w.PID = process, process.pid
-	w.Conn, w.Control, w.Begun = process.conn, process.control, process.begun
+// adopt gives the worker its process.
+func (w *Worker) adopt(p *process) {
+	w.process, w.PID = p, p.pid
+	w.Conn, w.Control, w.Begun = p.conn, p.control, p.begun
 	w.started = time.Now()
-	return nil
 }
 
 // live is the worker's goroutine: boot, serve, end, report.

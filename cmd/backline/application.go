@@ -22,6 +22,7 @@ type application struct {
 	environ     []string
 	interpreter python.Interpreter
 	command     []string
+	template    []string // command, for the process that workers are forked from; nil without --preload
 	config      *config.Config
 	alone       bool // no other process serves meanwhile
 	requests    bool // routes lead more than WebSockets here
@@ -29,12 +30,15 @@ type application struct {
 
 // startWorker is what the interpreter runs. The version is checked before the package is imported, because the
 // package does not compile on older ones.
-const startWorker = "import sys\n" +
+const startWorker = checkVersion + "from backline.worker import main\nmain()\n"
+
+// startTemplate is the same for a template.
+const startTemplate = checkVersion + "from backline.template import main\nmain()\n"
+
+const checkVersion = "import sys\n" +
 	"sys.version_info < (3, 10) and sys.exit(" +
 	"'Backline needs Python 3.10 or newer; ' + sys.executable + ' is ' + sys.version.split()[0])\n" +
-	"sys.path[0] = sys.argv.pop(1)\n" +
-	"from backline.worker import main\n" +
-	"main()\n"
+	"sys.path[0] = sys.argv.pop(1)\n"
 
 // applicationFolder is where workers start and where relative paths of the settings lead from.
 func (p *process) applicationFolder(c *config.Config) (string, error) {
@@ -63,6 +67,9 @@ func newApplication(p *process, c *config.Config) (*application, error) {
 		return nil, err
 	}
 	a.command = []string{a.interpreter.Path, "-c", startWorker, folder}
+	if c.Preload {
+		a.template = []string{a.interpreter.Path, "-c", startTemplate, folder}
+	}
 	return a, nil
 }
 
@@ -109,7 +116,8 @@ func (a *application) supervise(log *journal, o supervisor.Observer, d wire.Defa
 		grace, drain = min(grace, reloadGrace), min(drain, reloadGrace)
 	}
 	return supervisor.Options{
-		Workers: c.Workers, Command: a.command, Dir: a.dir, Env: a.environ, Version: python.Version(),
+		Workers: c.Workers, Command: a.command, Template: a.template, Dir: a.dir, Env: a.environ,
+		Version:  python.Version(),
 		Settings: a.settings(d), BootTimeout: orNone(c.WorkerBootTimeout), GracefulTimeout: orNone(grace),
 		SocketDrain: orNone(drain), AwaitReload: c.Reload && a.alone,
 		MaxMemory: c.MaxWorkerMemory, Log: log.Logger, Observer: o, Output: log.output,

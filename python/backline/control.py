@@ -29,9 +29,19 @@ class Control:
         self.running: Mapping[int, int] = {}
         self.extra: Callable[[int], str | None] | None = None
         self._conn = conn
+        self._thread = threading.Thread(target=self._serve, name="backline-control", daemon=True)
+        self._ended = False
 
     def start(self) -> None:
-        threading.Thread(target=self._serve, name="backline-control", daemon=True).start()
+        """Begin to listen."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Listen no more: a process that is about to fork must not have threads of ours."""
+        self._ended = True
+        self._conn.shutdown(socket.SHUT_RD)  # wakes the thread
+        self._thread.join()
+        self._conn.detach()  # nobody else may get its number, which the forked worker's will have
 
     def _serve(self) -> None:
         decoder = wire.Decoder()
@@ -40,6 +50,8 @@ class Control:
                 data = self._conn.recv(65536)
             except OSError:
                 data = b""
+            if not data and self._ended:
+                return
             if not data:
                 os._exit(1)  # the server has gone: what still runs runs for nobody
             for message in decoder.feed(data):

@@ -24,6 +24,13 @@ CONTROL_FD = 4
 
 def main() -> None:
     """Run one worker to its end."""
+    conn, control = connect()
+    settings = greet(conn)
+    serve(conn, control, import_application(conn, settings), settings)
+
+
+def connect() -> tuple[socket.socket, Control]:
+    """Take what the server left open, and listen to it."""
     # Ctrl-C in a terminal is the server's to handle; it tells its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()  # a crash in C code leaves the Python stack in the log
@@ -31,35 +38,47 @@ def main() -> None:
     # Before the import, which may hang: then the server asks where, and the process must not outlive the server.
     control = Control(_inherit(CONTROL_FD))
     control.start()
+    return conn, control
+
+
+def greet(conn: socket.socket) -> dict[str, Any]:
+    """Say hello; the answer are the settings."""
     conn.sendall(wire.encode([(wire.HELLO, _hello())]))
-    settings = _welcome(conn)
+    return _welcome(conn)
+
+
+def import_application(conn: socket.socket, settings: dict[str, Any]) -> Loaded:
+    """Import it, or say why that cannot be done, and end."""
     os.environ["BACKLINE_WORKERS"] = str(settings["workers"])  # for layer.py, and whoever else shares between processes
     sys.path[:0] = [path for path in (*settings["pythonpath"], os.getcwd()) if path not in sys.path]
     try:
-        loaded = load(settings["app"], factory=settings["factory"], interface=settings["interface"])
+        return load(settings["app"], factory=settings["factory"], interface=settings["interface"])
     except ImportFailure as failure:
         _fail(conn, failure.kind, failure.message, failure.hint, failure.traceback)
 
-    up = _up(loaded)
-    up["notes"] += _advice(loaded, settings)
+
+def serve(conn: socket.socket, control: Control, loaded: Loaded, settings: dict[str, Any]) -> None:
+    """Say that the application is up, and serve it to the end."""
+    said = up(loaded, settings)
 
     def announce(how: dict[str, Any]) -> None:
         # What has been imported stays for good: the garbage collector need not look through it again and again.
         gc.freeze()
-        conn.sendall(wire.encode([(wire.UP, {**up, **how})]))
+        conn.sendall(wire.encode([(wire.UP, {**said, **how})]))
 
     try:
-        _loop(loaded)(conn, control, loaded.application, settings, announce)
+        loop(loaded)(conn, control, loaded.application, settings, announce)
     except LifespanFailed as failure:
         _fail(conn, "lifespan", f"the application's lifespan did not start: {failure}", "", _trace(failure.error))
 
 
-def _loop(loaded: Loaded) -> Any:
+def loop(loaded: Loaded) -> Any:
+    """How requests are waited for. A template imports it too, which makes no event loop."""
     if loaded.interface == "wsgi":
-        from .loops import threads as loop
+        from .loops import threads as chosen
     else:
-        from .loops import asyncio as loop  # type: ignore[no-redef]
-    return loop.run
+        from .loops import asyncio as chosen  # type: ignore[no-redef]
+    return chosen.run
 
 
 def _inherit(fd: int) -> socket.socket:
@@ -87,12 +106,13 @@ def _welcome(conn: socket.socket) -> dict[str, Any]:
                 return settings
 
 
-def _up(loaded: Loaded) -> dict[str, Any]:
+def up(loaded: Loaded, settings: dict[str, Any]) -> dict[str, Any]:
+    """What a worker and a template say of the application."""
     return {
         "interface": loaded.interface,
         "interpreter": f"{platform.python_implementation()} {platform.python_version()}",
         "application": loaded.spec,
-        "notes": [loaded.note] if loaded.note else [],
+        "notes": [*([loaded.note] if loaded.note else []), *_advice(loaded, settings)],
     }
 
 

@@ -1,0 +1,80 @@
+"""What a forked worker inherits from its template, and what must not be shared between two processes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+
+# By name: gevent exchanges it by one that runs its event loop in the child, which renew() does in its own time.
+from os import fork as _fork
+
+
+def settle() -> list[str]:
+    """Bring the application to where it can be forked. What could not be done is told, for the log."""
+    django = sys.modules.get("django.apps")
+    if django is None or not django.apps.ready:
+        return []
+    notes = []
+    for step in (_load_urls, _close_connections):
+        try:
+            step()
+        except Exception as exc:  # the application's code: it fails again, and is reported, where it is really used
+            notes.append(f"{step.__name__.strip('_').replace('_', ' ')}: {type(exc).__name__}: {exc}")
+    return notes
+
+
+def _load_urls() -> None:
+    # Django imports its views with the first request. Then each worker would have its own copy of most of the project.
+    from django.urls import get_resolver  # type: ignore[import-not-found]
+
+    get_resolver().url_patterns  # noqa: B018 # reading it imports
+
+
+def _close_connections() -> None:
+    # What an import has read from the database left a connection, and two processes would talk into each other's words
+    # on it. Closed here and not in the worker: there, closing would say goodbye in everybody's name.
+    from django.core.cache import close_caches  # type: ignore[import-not-found]
+    from django.db import connections  # type: ignore[import-not-found]
+
+    connections.close_all()
+    close_caches()
+
+
+def lost_threads() -> list[str]:
+    """The threads that the application's import has started. A fork does not copy them, nor what they hold."""
+    native = sys._current_frames()  # greenlets in the place of threads are copied, and not in here
+    lost = [each for each in threading.enumerate() if each is not threading.main_thread() and each.ident in native]
+    if not lost:
+        return []
+    names = ", ".join(f"{thread.name} ({_origin(thread)})" for thread in lost)
+    return [
+        f"importing the application started {len(lost)} thread{'s' * (len(lost) > 1)} that no worker will have: {names}; "
+        "start them with the first request, or in os.register_at_fork(after_in_child=...)"
+    ]
+
+
+def _origin(thread: threading.Thread) -> str:
+    """Whose thread it is: the function that it runs, or its class."""
+    target = getattr(thread, "_target", None)
+    if target is None:
+        return f"{type(thread).__module__}.{type(thread).__qualname__}"
+    name = getattr(target, "__qualname__", type(target).__qualname__)
+    return f"{getattr(target, '__module__', None) or '?'}.{name}"
+
+
+def fork() -> int:
+    """os.fork(), without Python's own warning of threads: lost_threads() has told of them, by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _fork()
+
+
+def renew() -> None:
+    """In a forked worker: what would otherwise be the same in all of them."""
+    gevent = sys.modules.get("gevent")
+    if gevent is not None:
+        gevent.reinit()  # its event loop has the parent's descriptors
+    random = sys.modules.get("numpy.random")
+    if random is not None:
+        random.seed()  # Python's own random does that by itself

@@ -34,3 +34,29 @@ def kill(pid: int) -> None:
     """kill -9, and wait until nothing is left of it."""
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not Path(f"/proc/{pid}").exists(), f"the end of process {pid}")
+
+
+def template(server: Server) -> int:
+    """The process that workers are forked from, with --preload."""
+    (pid,) = (pid for pid in children(server) if alive(pid))
+    return pid
+
+
+def forked(pid: int) -> set[int]:
+    """What a template has forked and not reaped."""
+    return {int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def proportional(pid: int) -> int:
+    """Memory in bytes, of which shared pages are divided among those that share them."""
+    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found
+    return int(found.group(1)) * 1024

@@ -16,18 +16,21 @@ def settle() -> list[str]:
     if django is None or not django.apps.ready:
         return []
     notes = []
-    for step in (_load_urls, _close_connections):
+    for what, step in (("load Django's pages", _load_pages), ("close Django's connections", _close_connections)):
         try:
             step()
-        except Exception as exc:  # the application's code: it fails again, and is reported, where it is really used
-            notes.append(f"{step.__name__.strip('_').replace('_', ' ')}: {type(exc).__name__}: {exc}")
+        except Exception as exc:  # the application's: it fails again, and is reported whole, where it is really used
+            notes.append(f"cannot {what} before the workers are forked: {type(exc).__name__}: {exc}")
     return notes
 
 
-def _load_urls() -> None:
-    # Django imports its views with the first request. Then each worker would have its own copy of most of the project.
+def _load_pages() -> None:
+    # Django imports views and template tags with the first request: each worker would have its own copy of most of the
+    # project.
+    from django.template import engines  # type: ignore[import-not-found]
     from django.urls import get_resolver  # type: ignore[import-not-found]
 
+    engines.all()
     get_resolver().url_patterns  # noqa: B018 # reading it imports
 
 

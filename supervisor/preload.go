@@ -88,7 +88,8 @@ func (s *Supervisor) templateUp(t *template) {
 	if !s.anyUp {
 		level = slog.LevelDebug // whoever starts the pool says that it is ready
 	}
-	t.log.Log(context.Background(), level, "template up", "pid", t.PID, "boot", t.upAt.Sub(t.started).Round(time.Millisecond))
+	boot := t.upAt.Sub(t.started).Round(time.Millisecond)
+	t.log.Log(context.Background(), level, "template up", "pid", t.PID, "boot", boot)
 	for _, note := range t.Up.Notes {
 		t.log.Warn(note, "pid", t.PID)
 	}

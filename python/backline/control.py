@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import traceback
+from _thread import allocate_lock, start_new_thread  # names of our own: gevent gives those in threading another meaning
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Final
@@ -29,19 +30,20 @@ class Control:
         self.running: Mapping[int, int] = {}
         self.extra: Callable[[int], str | None] | None = None
         self._conn = conn
-        self._thread = threading.Thread(target=self._serve, name="backline-control", daemon=True)
-        self._ended = False
+        self._ending = False
+        self._ended = allocate_lock()
 
     def start(self) -> None:
         """Begin to listen."""
-        self._thread.start()
+        self._ended.acquire()
+        start_new_thread(self._serve, ())
 
     def end(self) -> None:
         """Listen no more: a process that is about to fork must not have threads of ours."""
-        self._ended = True
+        self._ending = True
         self._conn.shutdown(socket.SHUT_RD)  # wakes the thread
-        self._thread.join()
-        self._conn.detach()  # nobody else may get its number, which the forked worker's will have
+        self._ended.acquire()
+        self._conn.detach()  # and not closed: nobody else may get the number, which the forked worker's will have
 
     def _serve(self) -> None:
         decoder = wire.Decoder()
@@ -50,7 +52,8 @@ class Control:
                 data = self._conn.recv(65536)
             except OSError:
                 data = b""
-            if not data and self._ended:
+            if not data and self._ending:
+                self._ended.release()
                 return
             if not data:
                 os._exit(1)  # the server has gone: what still runs runs for nobody

@@ -27,8 +27,8 @@ def settle() -> list[str]:
 def _load_pages() -> None:
     # Django imports views and template tags with the first request: each worker would have its own copy of most of the
     # project.
-    from django.template import engines  # type: ignore[import-not-found]
-    from django.urls import get_resolver  # type: ignore[import-not-found]
+    from django.template import engines
+    from django.urls import get_resolver
 
     engines.all()
     get_resolver().url_patterns  # noqa: B018 # reading it imports
@@ -37,8 +37,8 @@ def _load_pages() -> None:
 def _close_connections() -> None:
     # What an import has read from the database left a connection, and two processes would talk into each other's words
     # on it. Closed here and not in the worker: there, closing would say goodbye in everybody's name.
-    from django.core.cache import close_caches  # type: ignore[import-not-found]
-    from django.db import connections  # type: ignore[import-not-found]
+    from django.core.cache import close_caches
+    from django.db import connections
 
     connections.close_all()
     close_caches()
@@ -51,9 +51,10 @@ def lost_threads() -> list[str]:
     if not lost:
         return []
     names = ", ".join(f"{thread.name} ({_origin(thread)})" for thread in lost)
+    count = "a thread" if len(lost) == 1 else f"{len(lost)} threads"
     return [
-        f"importing the application started {len(lost)} thread{'s' * (len(lost) > 1)} that no worker will have: {names}; "
-        "start them with the first request, or in os.register_at_fork(after_in_child=...)"
+        f"importing the application started {count} that no worker will have: {names}; start what is needed with the "
+        "first request, or in os.register_at_fork(after_in_child=...)"
     ]
 
 

@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 from collections import deque
+from contextlib import suppress
 
 # By name: gevent exchanges them in their modules when it patches, and a template has no use for its event loop.
 from os import waitpid
@@ -39,8 +40,8 @@ def main() -> None:
     """Run one template to its end, or, in a process that was forked, the worker."""
     conn, control = worker.connect()
     settings = worker.greet(conn)
-    loaded = worker.import_application(conn, settings)
-    worker.loop(loaded)
+    loaded = worker.import_application(conn, control, settings)
+    worker.loop(loaded, settings)  # imports it, which makes no event loop
     control.end()
     notes = [*inherit.settle(), *inherit.lost_threads()]
     up = {**worker.up(loaded, settings), "loop": "template", "concurrency": 1, "notes": notes}
@@ -122,10 +123,8 @@ class Template:
             os.setpgid(0, 0)
             return True
         if pid > 0:
-            try:
+            with suppress(OSError):  # it was quicker, or has ended
                 os.setpgid(pid, pid)  # here too, because the server may kill the group at once
-            except OSError:
-                pass  # it was quicker, or has ended
             self._children.add(pid)
             self._say(b"forked %s %d" % (token, pid))
         for descriptor in descriptors:
@@ -133,11 +132,9 @@ class Template:
         return False
 
     def _reap(self) -> None:
-        try:
+        with suppress(BlockingIOError):
             while os.read(self._look, 4096):
                 pass
-        except BlockingIOError:
-            pass
         for pid in tuple(self._children):  # and no other: a child of the application is the application's to wait for
             found, status = waitpid(pid, os.WNOHANG)
             if found:

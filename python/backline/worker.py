@@ -26,7 +26,7 @@ def main() -> None:
     """Run one worker to its end."""
     conn, control = connect()
     settings = greet(conn)
-    serve(conn, control, import_application(conn, settings), settings)
+    serve(conn, control, import_application(conn, control, settings), settings)
 
 
 def connect() -> tuple[socket.socket, Control]:
@@ -47,7 +47,7 @@ def greet(conn: socket.socket) -> dict[str, Any]:
     return _welcome(conn)
 
 
-def import_application(conn: socket.socket, settings: dict[str, Any]) -> Loaded:
+def import_application(conn: socket.socket, control: Control, settings: dict[str, Any]) -> Loaded:
     """Import it, or say why that cannot be done, and end."""
     os.environ["BACKLINE_WORKERS"] = str(settings["workers"])  # for layer.py, and whoever else shares between processes
     sys.path[:0] = [path for path in (*settings["pythonpath"], os.getcwd()) if path not in sys.path]
@@ -67,12 +67,12 @@ def serve(conn: socket.socket, control: Control, loaded: Loaded, settings: dict[
         conn.sendall(wire.encode([(wire.UP, {**said, **how})]))
 
     try:
-        loop(loaded)(conn, control, loaded.application, settings, announce)
+        loop(loaded, settings)(conn, control, loaded.application, settings, announce)
     except LifespanFailed as failure:
         _fail(conn, "lifespan", f"the application's lifespan did not start: {failure}", "", _trace(failure.error))
 
 
-def loop(loaded: Loaded) -> Any:
+def loop(loaded: Loaded, settings: dict[str, Any]) -> Any:
     """How requests are waited for. A template imports it too, which makes no event loop."""
     if loaded.interface == "wsgi":
         from .loops import threads as chosen

@@ -55,7 +55,7 @@ def boot(conn: socket.socket, code: str) -> None:
         with open(os.environ["CODE"] + ".gate") as gate:
             gate.read()
     if code == "hang":
-        print("hanging", flush=True)
+        print("hanging as", os.getpid(), flush=True)
         signal.pause()
 
 
@@ -83,25 +83,31 @@ def obey(conn: socket.socket, words: list[str], kept: list[Any]) -> bool:
         links = (f"/proc/self/fd/{number}" for number in range(64))
         sockets = [link for link in links if os.path.lexists(link) and os.readlink(link).startswith("socket:")]
         conn.sendall(b"%d\n" % len(sockets))
+    elif command == "parent":
+        conn.sendall(b"%d\n" % os.getppid())
     elif command == "stop":
         return False
     return True
 
 
-def main() -> None:
+def read_code() -> str:
     with open(os.environ["CODE"]) as file:
         code = file.read().strip()
     if code == "mute":
         print("cannot even begin", file=sys.stderr)
         sys.exit(1)
-    conn = socket.socket(fileno=3)
-    conn.set_inheritable(False)
-    stream: Any = conn.makefile("rb", buffering=0)
+    return code
+
+
+def greet(conn: socket.socket, stream: BinaryIO, code: str) -> dict[str, Any]:
     version = "0.0.1" if code == "old" else os.environ["VERSION"]
     send(conn, HELLO, {"protocol": 1, "package": version, "language": "python", "pid": os.getpid()})
     kind, fields = receive(stream)
     assert kind == WELCOME, kind
-    boot(conn, code)
+    return fields
+
+
+def say_up(conn: socket.socket, fields: dict[str, Any], code: str, *notes: str) -> None:
     send(
         conn,
         UP,
@@ -111,13 +117,33 @@ def main() -> None:
             "concurrency": 8,
             "interpreter": "CPython",
             "application": fields["settings"]["app"] + " as " + code,
-            "notes": [],
+            "notes": list(notes),
         },
     )
+
+
+def connect() -> tuple[socket.socket, BinaryIO]:
+    conn = socket.socket(fileno=3)
+    conn.set_inheritable(False)
+    stream: Any = conn.makefile("rb", buffering=0)
+    return conn, stream
+
+
+def serve(conn: socket.socket, stream: BinaryIO) -> None:
     kept: list[Any] = []  # what must not be collected: memory, children
     for line in stream:
         if not obey(conn, line.decode().split(), kept):
             break
 
 
-main()
+def main() -> None:
+    code = read_code()
+    conn, stream = connect()
+    fields = greet(conn, stream, code)
+    boot(conn, code)
+    say_up(conn, fields, code)
+    serve(conn, stream)
+
+
+if __name__ == "__main__":
+    main()

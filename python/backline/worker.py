@@ -9,7 +9,7 @@ import platform
 import signal
 import socket
 import sys
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from . import __version__, wire
 from .control import Control
@@ -20,6 +20,9 @@ from .lifespan import LifespanFailed
 # What the parent leaves open in a worker.
 CONNECTION_FD = 3
 CONTROL_FD = 4
+
+# As it is before gevent exchanges it, which a forked worker comes after.
+_Socket: Final = socket.socket
 
 
 def main() -> None:
@@ -83,7 +86,7 @@ def loop(loaded: Loaded, settings: dict[str, Any]) -> Any:
 
 def _inherit(fd: int) -> socket.socket:
     try:
-        inherited = socket.socket(fileno=fd)
+        inherited = _Socket(fileno=fd)
     except OSError:
         sys.exit("this is the worker half of Backline; it is started by `backline serve`, not by hand")
     inherited.set_inheritable(False)

@@ -36,6 +36,11 @@ def all_workers(server: Server) -> set[int]:
     return {each for parent in children(server) if alive(parent) for each in forked(parent) if alive(each)}
 
 
+def descriptors(pid: int) -> list[str]:
+    """What a process has open."""
+    return [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+
+
 def template_with(server: Server, count: int) -> int:
     """The one template, once it alone is there and has so many workers."""
 
@@ -70,6 +75,8 @@ def test_workers_are_forked_from_one_import(serve: Serve) -> None:
         # Output and error; connection and control. Nothing of the template, nothing of a sibling.
         assert told["open"] == ["pipe", "pipe", "socket", "socket"]
     assert one["random"] != two["random"]
+    sockets = [link for link in descriptors(parent) if link.startswith("socket:")]
+    assert len(sockets) == 2, "the template keeps nothing of its workers, which the server would take for living"
 
 
 def test_output_has_the_name_of_its_worker(serve: Serve) -> None:

@@ -23,8 +23,9 @@ import sys
 from collections import deque
 from contextlib import suppress
 
-# By name: gevent exchanges them in their modules when it patches, and a template has no use for its event loop.
-from os import waitpid
+# By name: gevent exchanges them in their modules when it patches, and a template does not turn its event loop; even
+# close() would wait for that.
+from os import close, waitpid
 from select import POLLIN, poll
 from signal import signal as handle
 from typing import Any, NoReturn
@@ -53,7 +54,7 @@ def become(descriptors: list[int], loaded: Loaded) -> None:
     """Be the worker whose descriptors these are."""
     for descriptor, place in zip(descriptors, PLACES, strict=True):
         os.dup2(descriptor, place)  # over the template's own; it lives on in the parent
-        os.close(descriptor)
+        close(descriptor)
     inherit.renew()
     conn, control = worker.connect()
     worker.serve(conn, control, loaded, worker.greet(conn))
@@ -80,7 +81,7 @@ class Template:
         handle(signal.SIGCHLD, signal.SIG_DFL if theirs[0] is None else theirs[0])
         self._conn.detach()  # its number is the worker's from now on
         for descriptor in (self._look, self._wake, *(each for kept in self._descriptors for each in kept)):
-            os.close(descriptor)
+            close(descriptor)
         return descriptors
 
     def _obey(self) -> list[int]:
@@ -128,7 +129,7 @@ class Template:
             self._children.add(pid)
             self._say(b"forked %s %d" % (token, pid))
         for descriptor in descriptors:
-            os.close(descriptor)
+            close(descriptor)
         return False
 
     def _reap(self) -> None:

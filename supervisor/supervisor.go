@@ -334,33 +334,6 @@ func (s *Supervisor) living(without *Worker) []*Worker {
 
 func (s *Supervisor) publish(workers []*Worker) { s.workers.Store(&workers) }
 
-// inbox carries events to Run. It is a list under a lock instead of a channel because posting must never block: the
-// dispatcher posts while it holds its own locks. Its length is bounded by the number of workers and timers.
-type inbox struct {
-	waiting chan struct{} // holds a token while events is not empty
-
-	mu     sync.Mutex
-	events []func()
-}
-
-func (b *inbox) post(event func()) {
-	b.mu.Lock()
-	b.events = append(b.events, event)
-	b.mu.Unlock()
-	select {
-	case b.waiting <- struct{}{}:
-	default:
-	}
-}
-
-func (b *inbox) take() []func() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	events := b.events
-	b.events = nil
-	return events
-}
-
 // place is one of the workers the pool should have. Only Run touches it.
 type place struct {
 	current *Worker // up, and sent requests

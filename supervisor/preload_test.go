@@ -2,10 +2,12 @@ package supervisor
 
 import (
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"backline"
 )
@@ -18,7 +20,7 @@ func preloading(t *testing.T, change func(*Options)) func(*Options) {
 		t.Fatal(err)
 	}
 	return func(o *Options) {
-		o.Template = append(o.Command[:len(o.Command)-1:len(o.Command)-1], script)
+		o.Template = slices.Concat(o.Command[:len(o.Command)-1], []string{script})
 		if change != nil {
 			change(o)
 		}
@@ -206,7 +208,11 @@ func TestAForkThatFailsIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t, "refuse", preloading(t, nil))
 	b.logs.wait(t, 1, "ERROR worker did not come up", "no room")
-	b.observer.wait(t, "up web.2|up web.3")
+	select {
+	case <-b.Complete():
+	case <-time.After(patience):
+		t.Error("the pool is not complete")
+	}
 }
 
 func TestATemplateThatBreaksTheProtocolIsKilled(t *testing.T) {
@@ -218,16 +224,51 @@ func TestATemplateThatBreaksTheProtocolIsKilled(t *testing.T) {
 	}
 }
 
-func TestQuitDuringTheImportOfATemplate(t *testing.T) {
+func TestTheEndDuringTheImportOfATemplate(t *testing.T) {
 	t.Parallel()
-	b := setup(t, "hang", preloading(t, nil))
-	b.logs.wait(t, 1, "INFO hanging")
-	pid := b.hanging(t)
+	for name, end := range map[string]func(*bundle){"quit": func(b *bundle) { b.Quit() }, "stop": func(b *bundle) { b.cancel() }} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, "hang", preloading(t, nil))
+			pid := b.hanging(t)
+			end(b)
+			if err := b.end(t); err != nil {
+				t.Errorf("Run returned %v", err)
+			}
+			if exists(pid) {
+				t.Error("the template is left")
+			}
+		})
+	}
+}
+
+func TestQuitKnowsHowForkedWorkersEnd(t *testing.T) {
+	t.Parallel()
+	b := setup(t, "fine", preloading(t, one))
+	b.observer.wait(t, "up web.1")
 	b.Quit()
 	if err := b.end(t); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
-	if exists(pid) {
+	b.logs.wait(t, 1, "worker ended", "status=killed by signal 9")
+}
+
+func TestTheEndOfATemplateWithoutWorkers(t *testing.T) {
+	t.Parallel()
+	b := setup(t, "fine", preloading(t, func(o *Options) {
+		o.Workers, o.Backoff = 1, Backoff{Min: time.Hour, Max: time.Hour, Stable: time.Hour}
+	}))
+	b.observer.wait(t, "up web.1")
+	parent := b.parent(t, "web.1")
+	b.observer.tell(t, "web.1", "exit 1")
+	b.observer.wait(t, "up web.1", "down web.1 crashed", "up web.2")
+	b.observer.tell(t, "web.2", "exit 1")
+	b.logs.wait(t, 1, "ERROR worker died", "restart_in=1h0m0s")
+	b.cancel()
+	if err := b.end(t); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	if exists(parent) {
 		t.Error("the template is left")
 	}
 }

@@ -77,7 +77,6 @@ func (s *Supervisor) Run(ctx context.Context) error {
 				event()
 			}
 			s.advance()
-			s.tidyTemplates()
 		case <-done:
 			done = nil
 			s.shutdown()
@@ -85,6 +84,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			quit = nil
 			s.shutdown()
 		}
+		s.tidyTemplates()
 	}
 	s.lives.Wait()
 	return s.failure

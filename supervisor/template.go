@@ -82,9 +82,7 @@ func (t *template) live() {
 	s.inbox.post(func() { s.templateUp(t) })
 	select {
 	case <-t.process.ended:
-	case <-t.quit:
-		t.killAndWait()
-	case <-t.retires:
+	case <-t.retires: // also after a Quit, when it has told how its workers ended
 		t.finish()
 	}
 	// A descendant in a process group of its own may hold the other end.

@@ -160,6 +160,17 @@ def test_what_systemd_is_told(serve: Serve, manager: Manager) -> None:
     assert server.wait() == 0
 
 
+def test_status_tells_of_every_pool(serve: Serve, tmp_path: Path) -> None:
+    manager = Manager(str(tmp_path / "notify"))
+    (tmp_path / "backline.toml").write_text(
+        f'pythonpath = ["{HERE / "apps"}"]\nworkers = 1\n[pool.reports]\nworkers = 2\n'
+        '[[route]]\npath = "/reports"\npool = "reports"\n'
+    )
+    server = serve(APP, env={"NOTIFY_SOCKET": manager.name}, cwd=tmp_path)
+    told = manager.hears("READY")[0]["STATUS"]
+    assert told == f"1 worker serve supervised:application on http://127.0.0.1:{server.port}; reports: 2 workers"
+
+
 def test_a_reload_that_fails_is_over_as_well(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "mysite.py").write_text("from supervised import application\n")
     manager = Manager(str(tmp_path / "n"))

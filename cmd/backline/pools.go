@@ -46,12 +46,12 @@ func newPools(p *process, loaded *config.Loaded, log *journal, listeners []*edge
 	all := &pools{table: table, reloaded: reloaded, health: loaded.Config.HealthPaths}
 	for i := range loaded.Pools {
 		each := &loaded.Pools[i]
+		if each.Config.App == "" {
+			return nil, nameless(each)
+		}
 		app, err := newApplication(p, &each.Config)
 		if err != nil {
 			return nil, err
-		}
-		if each.Config.App == "" {
-			return nil, nameless(each)
 		}
 		app.requests = all.takesRequests(i)
 		if _, err := all.add(each.Name, app, log, listeners); err != nil {

@@ -72,12 +72,13 @@ func (s *server) reloaded(failed bool) {
 // status is a line for `systemctl status`.
 func (s *server) status() string {
 	first := s.pools.first()
-	all := []string{fmt.Sprintf("%s serve %s on %s", count(first.config.Workers, "worker"),
-		first.dispatcher.Serving().Application, strings.Join(s.addresses(), ", "))}
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s serve %s on %s", count(first.config.Workers, "worker"),
+		first.dispatcher.Serving().Application, strings.Join(s.addresses(), ", "))
 	for _, each := range s.pools.all[1:] {
-		all = append(all, each.name+": "+count(each.config.Workers, "worker"))
+		fmt.Fprintf(&text, "; %s: %s", each.name, count(each.config.Workers, "worker"))
 	}
-	return strings.Join(all, "; ")
+	return text.String()
 }
 
 // pulse is what the watchdog looks at.

@@ -52,7 +52,7 @@ type Config struct {
 	ProxyAllowFrom    []string
 
 	Workers           int    // never 0: the default is already worked out
-	WorkerClass       string // auto, threads or asyncio
+	WorkerClass       string // auto, threads, gevent or asyncio
 	Threads           int
 	WorkerConnections int
 	MaxRequests       int   // 0: no limit

@@ -10,6 +10,7 @@ func TestWorkerClassNames(t *testing.T) {
 	for text, want := range map[string]string{
 		"auto": "auto", "threads": "threads", "asyncio": "asyncio", "sync": "threads", "gthread": "threads", "wsgi": "threads",
 		"asgi": "asyncio", "asgi3": "asyncio", "uvicorn": "asyncio", "uvicorn.workers.UvicornWorker": "asyncio",
+		"gevent": "gevent", "ggevent": "gevent", "gevent_pywsgi": "gevent", "gunicorn.workers.ggevent.GeventWorker": "gevent",
 		"uvicorn.workers.UvicornH11Worker": "asyncio", "uvicorn_worker.UvicornWorker": "asyncio",
 	} {
 		if got, err := checkWorkerClass(text); err != nil || got != want {
@@ -17,15 +18,13 @@ func TestWorkerClassNames(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"gevent":                        "comes with a later release",
-		"gevent_pywsgi":                 "comes with a later release",
-		"eventlet":                      "expected threads",
-		"tornado":                       "threads for a WSGI application or asyncio",
-		"meinheld":                      "threads for a WSGI application or asyncio",
+		"eventlet":                      "expected gevent",
+		"tornado":                       "expected gevent or threads for a WSGI application, asyncio",
+		"meinheld":                      "expected gevent or threads for a WSGI application, asyncio",
 		"asgi2":                         "asgiref",
 		"gthraed":                       "did you mean gthread?",
 		"uvicorn.worker.UvicornWorker":  "did you mean uvicorn.workers.UvicornWorker?",
-		"mysite.workers.SpecialWorker1": "expected auto, threads or asyncio",
+		"mysite.workers.SpecialWorker1": "expected auto, threads, gevent or asyncio",
 		"":                              "expected auto",
 	} {
 		if got, err := checkWorkerClass(text); err == nil || !strings.Contains(err.Error(), want) {

@@ -16,8 +16,9 @@ func poolRows(group string) []Setting {
 		},
 		{
 			Key: "worker_class", Flags: []string{"worker-class", "interface"}, Short: "k", Kind: KindChoice, Default: "auto",
-			Unit: "name", Choices: []string{"auto", "threads", "asyncio"}, Group: group, check: checkWorkerClass,
-			Help: "How workers run the application. auto looks at it: threads for WSGI, asyncio for ASGI. gevent comes with a later release. " +
+			Unit: "name", Choices: workerClasses(), Group: group, check: checkWorkerClass,
+			Help: "How workers run the application. auto looks at it: threads for WSGI, asyncio for ASGI. gevent runs WSGI on " +
+				"greenlets, a thousand requests at once where most of them wait, and wants gevent installed beside the application. " +
 				"gunicorn's names are understood: gthread is threads, sync is threads with one thread, uvicorn.workers.UvicornWorker " +
 				"is asyncio. With the wrong one the first request fails.",
 			field: func(c *Config) any { return &c.WorkerClass },
@@ -32,7 +33,7 @@ func poolRows(group string) []Setting {
 		{
 			Key: "worker_connections", Flags: []string{"worker-connections"}, Kind: KindInt, Default: "1000", Unit: "requests",
 			Min: "1", Max: "1000000", Group: group,
-			Help: "Requests that one worker of the class asyncio runs at once. Idle connections do not count. With too many, all of them get " +
+			Help: "Requests that one worker of the class asyncio or gevent runs at once. Idle connections do not count. With too many, all of them get " +
 				"slow together instead of some waiting in the queue.",
 			field: func(c *Config) any { return &c.WorkerConnections },
 		},

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// workerClasses are the names of this release and the one announced; the order is that of the documentation.
-func workerClasses() []string { return []string{"auto", "threads", "asyncio", "gevent"} }
+// workerClasses are our own names, in the order of the documentation.
+func workerClasses() []string { return []string{"auto", "threads", "gevent", "asyncio"} }
 
 // foreignClass says what a name of gunicorn's --worker-class or uvicorn's --interface means here.
 func foreignClass(name string) (class string, known bool) {
@@ -16,7 +16,8 @@ func foreignClass(name string) (class string, known bool) {
 	case "asgi", "asgi3", "uvicorn", "uvicorn.workers.UvicornWorker", "uvicorn.workers.UvicornH11Worker",
 		"uvicorn_worker.UvicornWorker", "uvicorn_worker.UvicornH11Worker":
 		return "asyncio", true
-	case "gevent_pywsgi", "gevent_wsgi", "gunicorn.workers.ggevent.GeventWorker":
+	case "ggevent", "gevent_pywsgi", "gevent_wsgi", "gunicorn.workers.ggevent.GeventWorker",
+		"gunicorn.workers.ggevent.GeventPyWSGIWorker":
 		return "gevent", true
 	}
 	return "", false
@@ -29,11 +30,11 @@ func isSync(name string) bool { return name == "sync" || name == "gunicorn.worke
 // checkWorkerClass turns every name into one of ours.
 func checkWorkerClass(text string) (string, error) {
 	switch text {
-	case "eventlet":
-		return "", fmt.Errorf("%q is not served here, and eventlet itself is retired: expected threads, "+
-			"with --threads for the number of requests at once", text)
-	case "tornado", "meinheld":
-		return "", fmt.Errorf("%q is not served here: expected threads for a WSGI application or asyncio "+
+	case "eventlet", "gunicorn.workers.geventlet.EventletWorker":
+		return "", fmt.Errorf("%q is not served here, and eventlet itself is retired: expected gevent, "+
+			"which runs the same applications, or threads", text)
+	case "tornado", "meinheld", "gunicorn.workers.gtornado.TornadoWorker":
+		return "", fmt.Errorf("%q is not served here: expected gevent or threads for a WSGI application, asyncio "+
 			"for an ASGI one", text)
 	case "asgi2":
 		return "", fmt.Errorf("%q is the two-step ASGI that asgiref 3 ended: wrap the application in "+
@@ -43,12 +44,8 @@ func checkWorkerClass(text string) (string, error) {
 	if ours, known := foreignClass(text); known {
 		class = ours
 	}
-	if class == "gevent" {
-		return "", fmt.Errorf("%q comes with a later release: until then use threads, "+
-			"with --threads for the number of requests at once", text)
-	}
 	if !slices.Contains(workerClasses(), class) {
-		return "", fmt.Errorf("%q is not a worker class: expected auto, threads or asyncio%s", text,
+		return "", fmt.Errorf("%q is not a worker class: expected auto, threads, gevent or asyncio%s", text,
 			didYouMean(text, knownClasses()))
 	}
 	return class, nil

@@ -55,8 +55,9 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 ) *WorkerConn {
 	w := &WorkerConn{
 		Name: name, PID: hello.PID, dispatcher: d, conn: conn, control: newControl(control, hello.Codec),
-		begun: begun, codec: hello.Codec, wsgi: up.Interface == "wsgi", concurrency: up.Concurrency, retire: retire,
-		calm: make(chan struct{}), idle: make(chan struct{}), gone: make(chan struct{}), wrote: make(chan struct{}),
+		begun: begun, codec: hello.Codec, wsgi: up.Interface == "wsgi", loop: up.EventLoop, concurrency: up.Concurrency,
+		retire: retire,
+		calm:   make(chan struct{}), idle: make(chan struct{}), gone: make(chan struct{}), wrote: make(chan struct{}),
 		rest: d.lifetime(), packet: 1,
 	}
 	w.pending.Reset(w.codec)

@@ -90,7 +90,10 @@ func (b *bundle) attachCodec(kind string, concurrency int, codec wire.Codec) *at
 
 func (b *bundle) attachConns(kind string, concurrency int, codec wire.Codec, conn, control net.Conn) *attached {
 	a := &attached{retired: make(chan Retirement, 4)}
-	up := wire.Up{Interface: kind, Concurrency: concurrency}
+	up := wire.Up{Interface: kind, EventLoop: kind != "wsgi", Concurrency: concurrency}
+	if kind == "gevent" {
+		up.Interface = "wsgi"
+	}
 	a.marks = make([]byte, wire.BegunSize)
 	a.link = b.Attach("web.1", wire.Hello{PID: 7, Codec: codec}, up, conn, control, wire.NewBegun(a.marks), func(why Retirement) { a.retired <- why })
 	b.t.Cleanup(func() {

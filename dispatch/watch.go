@@ -185,10 +185,10 @@ func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict 
 			w.pending.Add(wire.KindCancel, ex.stream)
 			w.wake()
 		case ex.state == stateEnded && ex.gone && w.wsgi && options.Timeout > 0 && elapsed > options.Timeout:
-			// Its client has given up, but its thread is as stuck as any other.
+			// Its client has given up, but its thread or greenlet is as stuck as any other.
 			ex.gone = false
 			verdicts = append(verdicts, w.giveUp(ex, nil, uint32(stream), elapsed))
-		case ex.state == stateEnded && ex.lost && !w.wsgi && elapsed > cancelGrace:
+		case ex.state == stateEnded && ex.lost && w.loop && elapsed > cancelGrace:
 			w.replace(RetireStuck)
 		}
 	}
@@ -199,18 +199,18 @@ func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict 
 // more body.
 func (ex *Exchange) waitsForBody() bool { return !ex.bodyDone && ex.wanted > 0 && ex.Socket == nil }
 
-// giveUp ends an exchange whose application takes too long. A task can be cancelled, which carryOut does when it has
-// seen where it stands; a thread cannot, so its worker is replaced, and what it has not begun is taken back.
+// giveUp ends an exchange whose application takes too long. A task or greenlet can be cancelled, which carryOut does when
+// it has seen where it stands; a thread cannot, so its worker is replaced, and what it has not begun is taken back.
 func (w *WorkerConn) giveUp(ex *Exchange, why *Failure, stream uint32, elapsed time.Duration) verdict {
 	ex.refs.Add(1) // for carryOut; the stream keeps its own
 	ex.lost = true
 	w.lost++
-	if w.wsgi {
+	if w.loop {
+		ex.state, ex.clock = stateEnded, time.Now()
+	} else {
 		w.abandon(ex, wire.KindCancel)
 		w.takeBack()
 		w.replace(RetireStuck)
-	} else {
-		ex.state, ex.clock = stateEnded, time.Now()
 	}
 	w.finishDrain()
 	return verdict{ex, why, w, stream, elapsed}
@@ -281,11 +281,11 @@ func (d *Dispatcher) carryOut(v verdict) {
 	}()
 }
 
-// cancel ends the task behind an exchange that was given up, if it still runs.
+// cancel ends the task or greenlet behind an exchange that was given up, if it still runs.
 func (w *WorkerConn) cancel(ex *Exchange) {
 	w.dispatcher.mu.Lock()
 	defer w.dispatcher.mu.Unlock()
-	if !w.wsgi && int(ex.stream) < len(w.streams) && w.streams[ex.stream] == ex {
+	if w.loop && int(ex.stream) < len(w.streams) && w.streams[ex.stream] == ex {
 		w.pending.Add(wire.KindCancel, ex.stream)
 		w.wake()
 	}

@@ -31,6 +31,7 @@ type WorkerConn struct {
 	begun       *wire.Begun // says of each stream whether the application has seen it; outlives the worker
 	codec       wire.Codec
 	wsgi        bool
+	loop        bool // it has an event loop, which owes signs of life and ends a request that is cancelled
 	concurrency int
 	retire      func(Retirement)
 	calm        chan struct{} // closed when it drains and has nothing but sockets left
@@ -193,7 +194,7 @@ func (w *WorkerConn) writeLoop() {
 		w.pending, w.writing = w.writing, w.pending
 		number := w.packet
 		w.packet++
-		if w.unheard.IsZero() && !w.wsgi {
+		if w.unheard.IsZero() && w.loop {
 			w.unheard = time.Now()
 		}
 		d.mu.Unlock()

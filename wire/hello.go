@@ -26,7 +26,8 @@ type Hello struct {
 // Up is what a worker says when its application is imported and its lifespan has started.
 type Up struct {
 	Interface   string // "wsgi" or "asgi"
-	Loop        string // "threads" or "asyncio"
+	Loop        string // "threads", "asyncio" or "gevent"
+	EventLoop   bool   // one loop runs all requests: it gives signs of life, and ends a request that is cancelled
 	Concurrency int    // requests it runs at once
 	Interpreter string // "CPython 3.13.0"
 	Application string // as it was found: "mysite.wsgi:application"
@@ -133,6 +134,7 @@ func ReadUp(r io.Reader, c Codec) (Up, error) {
 	var up Up
 	up.Interface, _ = fields["interface"].(string)
 	up.Loop, _ = fields["loop"].(string)
+	up.EventLoop, _ = fields["event_loop"].(bool)
 	up.Concurrency, _ = fields["concurrency"].(int)
 	up.Interpreter, _ = fields["interpreter"].(string)
 	up.Application, _ = fields["application"].(string)
@@ -140,6 +142,7 @@ func ReadUp(r io.Reader, c Codec) (Up, error) {
 	for _, note := range notes {
 		up.Notes = append(up.Notes, fmt.Sprint(note))
 	}
+	up.EventLoop = up.EventLoop || up.Interface == "asgi"
 	if up.Interface != "wsgi" && up.Interface != "asgi" || up.Concurrency < 1 {
 		return up, mismatch("", "the worker came up with interface %.40q and concurrency %d; "+
 			"expected \"wsgi\" or \"asgi\" and at least 1", up.Interface, up.Concurrency)

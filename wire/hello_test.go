@@ -37,7 +37,7 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("%s: hello %+v, %v\nwant %+v", c, hello, err, want)
 		}
 		up, err := ReadUp(stream, hello.Codec)
-		want := Up{"asgi", "asyncio", 1000, "CPython 3.13.0", "a:b", []string{"one", "two"}}
+		want := Up{"asgi", "asyncio", true, 1000, "CPython 3.13.0", "a:b", []string{"one", "two"}}
 		if err != nil || !reflect.DeepEqual(up, want) {
 			t.Errorf("%s: up %+v, %v\nwant %+v", c, up, err, want)
 		}

@@ -142,8 +142,8 @@ func (a *application) settings(d wire.Defaults) map[string]any {
 	}
 	return map[string]any{
 		"app": c.App, "requests": a.requests, "factory": c.Factory, "interface": workerInterface(c.WorkerClass),
-		"pythonpath": absolute(c.PythonPath, a.dir),
-		"threads":    c.Threads, "worker_connections": c.WorkerConnections, "workers": c.Workers, "lifespan": c.Lifespan,
+		"worker_class": c.WorkerClass, "pythonpath": absolute(c.PythonPath, a.dir),
+		"threads": c.Threads, "worker_connections": c.WorkerConnections, "workers": c.Workers, "lifespan": c.Lifespan,
 		"asgi_spec_version": c.ASGISpecVersion, "wsgi_window": wsgiWindow, "asgi_window": c.StreamWindow,
 		"websocket_window": c.WebSocketWindow, "sendfile_roots": absolute(c.SendfileRoot, a.dir),
 		"scheme": d.Scheme, "root_path": d.RootPath, "server": []any{d.Server.Host, port},
@@ -153,7 +153,7 @@ func (a *application) settings(d wire.Defaults) map[string]any {
 // workerInterface is what a worker class says about the application.
 func workerInterface(class string) string {
 	switch class {
-	case "threads":
+	case "threads", "gevent":
 		return "wsgi"
 	case "asyncio":
 		return "asgi"

@@ -69,11 +69,15 @@ func (s *server) addresses() []string {
 }
 
 func (p *pool) describe() string {
-	kind := p.dispatcher.Serving().Interface
-	if kind == "wsgi" {
-		return interfaceName(kind) + ", " + count(p.config.Threads, "thread") + " each"
+	up := p.dispatcher.Serving()
+	switch {
+	case up.Loop == "gevent":
+		return interfaceName(up.Interface) + ", " + count(p.config.WorkerConnections, "greenlet") + " each"
+	case up.Interface == "wsgi":
+		return interfaceName(up.Interface) + ", " + count(p.config.Threads, "thread") + " each"
+	default:
+		return interfaceName(up.Interface) + ", one event loop each"
 	}
-	return interfaceName(kind) + ", one event loop each"
 }
 
 // interfaceName is how people write "wsgi" and "asgi".

@@ -9,7 +9,8 @@ import socket
 import sys
 import threading
 import traceback
-from _thread import allocate_lock, start_new_thread  # names of our own: gevent gives those in threading another meaning
+# Names of our own: gevent gives those in threading another meaning.
+from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Final
@@ -65,10 +66,11 @@ class Control:
     def stacks(self, streams: list[int]) -> str:
         """What runs behind these streams; for none, in every thread and in the start of the application."""
         frames = sys._current_frames()
-        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        # Not threading.enumerate(): under gevent its lock is one for greenlets.
+        names = {ident: thread.name for ident, thread in getattr(threading, "_active", {}).copy().items()}
         found = []
         for ident, frame in frames.items():
-            if ident == threading.get_ident() or (streams and self.running.get(ident) not in streams):
+            if ident == get_ident() or (streams and self.running.get(ident) not in streams):
                 continue
             found.append(f"thread {names.get(ident, ident)}:\n{thread_stack(frame)}")
         if self.extra is not None:
@@ -76,12 +78,12 @@ class Control:
         return "\n".join(found) or "(it ended meanwhile)"
 
 
-def thread_stack(frame: FrameType) -> str:
-    """The stack of a thread as a traceback has it, innermost last, without our frames around the application and
-    those of the import system."""
+def thread_stack(frame: FrameType, *others: str) -> str:
+    """The stack of a thread as a traceback has it, innermost last, without our frames around the application, those of
+    the import system, and those of files whose names begin with one of ``others``."""
     entries = traceback.extract_stack(frame)
     first = next((n for n, entry in enumerate(entries) if entry.filename.startswith(_OURS)), 0)
-    own = [entry for entry in entries[first:] if not entry.filename.startswith(_NOT_THEIRS)]
+    own = [entry for entry in entries[first:] if not entry.filename.startswith((*_NOT_THEIRS, *others))]
     return "".join(traceback.format_list(own or entries))
 
 

@@ -54,6 +54,8 @@ def import_application(conn: socket.socket, control: Control, settings: dict[str
     """Import it, or say why that cannot be done, and end."""
     os.environ["BACKLINE_WORKERS"] = str(settings["workers"])  # for layer.py, and whoever else shares between processes
     sys.path[:0] = [path for path in (*settings["pythonpath"], os.getcwd()) if path not in sys.path]
+    if settings.get("worker_class") == "gevent":
+        _patch(conn, control)
     try:
         return load(settings["app"], factory=settings["factory"], interface=settings["interface"])
     except ImportFailure as failure:
@@ -75,10 +77,26 @@ def serve(conn: socket.socket, control: Control, loaded: Loaded, settings: dict[
         _fail(conn, "lifespan", f"the application's lifespan did not start: {failure}", "", _trace(failure.error))
 
 
+def _patch(conn: socket.socket, control: Control) -> None:
+    """Have gevent replace what blocks, before the application is imported and binds any of it."""
+    try:
+        import gevent  # noqa: F401  # is it there?
+    except ImportError as error:
+        _fail(
+            conn, "no-module", f"the worker class gevent needs the package gevent, and {sys.executable}: {error}",
+            f"install it for the application's interpreter: {sys.executable} -m pip install gevent", "",
+        )  # fmt: skip
+    from . import cooperative
+
+    cooperative.patch(control)
+
+
 def loop(loaded: Loaded, settings: dict[str, Any]) -> Any:
     """How requests are waited for. A template imports it too, which makes no event loop."""
-    if loaded.interface == "wsgi":
-        from .loops import threads as chosen
+    if settings.get("worker_class") == "gevent":
+        from .loops import gevent as chosen
+    elif loaded.interface == "wsgi":
+        from .loops import threads as chosen  # type: ignore[no-redef]
     else:
         from .loops import asyncio as chosen  # type: ignore[no-redef]
     return chosen.run

@@ -114,6 +114,7 @@ class Runner:
         self.window: int = settings["wsgi_window"]
         self.roots: list[str] = settings.get("sendfile_roots", [])
         self.begun = begun.nowhere()
+        self.given_up: type[BaseException] | tuple[()] = ()  # what the loop ends a request with, where it can
         host, port = settings["server"]
         self.base = {
             **_CONSTANTS,
@@ -153,7 +154,8 @@ class Runner:
             request.ended = request.ended or not request.answered
             request.fail("the application keeps the connection")
         except BaseException as error:
-            report(error, f"answering {environ['REQUEST_METHOD']} {environ['RAW_URI']}")
+            if not isinstance(error, self.given_up):  # whose stack is in the log
+                report(error, f"answering {environ['REQUEST_METHOD']} {environ['RAW_URI']}")
             request.fail(type(error).__name__)
             if isinstance(error, KeyboardInterrupt):
                 raise

@@ -64,6 +64,14 @@ want_command wrk "tests under load are left out without it"
 want_command openssl "a test of TLS needs its client"
 want_command nginx "tests behind it are left out without it"
 want_command haproxy "tests behind it are left out without it"
+for database in postgresql mariadb-server redis-server; do
+  case $database in
+    postgresql) found=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb || true) ;; # not in PATH on Debian
+    mariadb-server) found=$(command -v mariadbd || true) ;;
+    *) found=$(command -v redis-server || true) ;;
+  esac
+  [ -n "$found" ] || install_package "$database"
+done
 want_command slowhttptest "tests against slow clients are left out without it"
 
 status=0

@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 from harness import Client, Server, eventually
 from wsgi_gate import Gate
+from wsgi_loops import WSGI_LOOPS
 
 
-@pytest.fixture(params=["8", "1"], ids=["threads8", "threads1"])
+@pytest.fixture(params=WSGI_LOOPS)
 def server(request: pytest.FixtureRequest, shared: Callable[..., Server]) -> Server:
-    return shared("wsgi_answer:app", "--workers", "1", "--threads", request.param)
+    return shared("wsgi_answer:app", "--workers", "1", *request.param)
 
 
-@pytest.fixture(params=["8", "1"], ids=["threads8", "threads1"])
+@pytest.fixture(params=WSGI_LOOPS)
 def raw(request: pytest.FixtureRequest, shared: Callable[..., Server]) -> Server:
     """Without wsgiref's validator, which hides the iterable's own shape."""
-    return shared("wsgi_answer:raw", "--workers", "1", "--threads", request.param)
+    return shared("wsgi_answer:raw", "--workers", "1", *request.param)
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from harness import Answer, Server
+from wsgi_loops import GEVENT, WSGI_LOOPS
 
 
-@pytest.fixture(params=["8", "1"], ids=["threads8", "threads1"])
+@pytest.fixture(params=WSGI_LOOPS)
 def server(request: pytest.FixtureRequest, shared: Callable[..., Server]) -> Server:
-    return shared("wsgi_environ:app", "--workers", "1", "--threads", request.param)
+    return shared("wsgi_environ:app", "--workers", "1", *request.param)
 
 
 def environ_of(answer: Answer) -> dict[str, Any]:
@@ -55,9 +56,13 @@ def test_g3_required_variables(server: Server) -> None:
     assert {"wsgi.input", "wsgi.errors", "SCRIPT_NAME", "PATH_INFO"} <= set(environ)
 
 
-@pytest.mark.parametrize(("threads", "multithread"), [("8", True), ("1", False)])
-def test_g3_multithread_is_the_truth(shared: Callable[..., Server], threads: str, multithread: bool) -> None:
-    server = shared("wsgi_environ:app", "--workers", "1", "--threads", threads)
+@pytest.mark.parametrize(
+    ("flags", "multithread"),
+    [(("--threads", "8"), True), (("--threads", "1"), False), (GEVENT, True), ((*GEVENT, "--worker-connections", "1"), False)],
+    ids=["threads8", "threads1", "gevent", "gevent1"],
+)
+def test_g3_multithread_is_the_truth(shared: Callable[..., Server], flags: tuple[str, ...], multithread: bool) -> None:
+    server = shared("wsgi_environ:app", "--workers", "1", *flags)
     assert environ_of(server.get("/a"))["wsgi.multithread"] is multithread
 
 

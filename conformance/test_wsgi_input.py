@@ -11,19 +11,20 @@ from urllib.parse import quote
 import pytest
 from harness import Server
 from wsgi_gate import Gate
+from wsgi_loops import WSGI_LOOPS
 
 LINES = b"first\nsecond\n\nlast without end"
 
 
-@pytest.fixture(params=["8", "1"], ids=["threads8", "threads1"])
+@pytest.fixture(params=WSGI_LOOPS)
 def server(request: pytest.FixtureRequest, shared: Callable[..., Server]) -> Server:
-    return shared("wsgi_input:app", "--workers", "1", "--threads", request.param)
+    return shared("wsgi_input:app", "--workers", "1", *request.param)
 
 
-@pytest.fixture(params=["8", "1"], ids=["threads8", "threads1"])
+@pytest.fixture(params=WSGI_LOOPS)
 def raw(request: pytest.FixtureRequest, shared: Callable[..., Server]) -> Server:
     """The same without wsgiref's validator, which forbids calls that PEP 3333 leaves open, such as read()."""
-    return shared("wsgi_input:raw", "--workers", "1", "--threads", request.param)
+    return shared("wsgi_input:raw", "--workers", "1", *request.param)
 
 
 @pytest.fixture

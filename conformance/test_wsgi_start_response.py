@@ -7,22 +7,23 @@ from collections.abc import Callable
 import pytest
 from apps.wsgi_wrong import FORGIVEN, HOP_BY_HOP, WRONG
 from harness import Server
+from wsgi_loops import GEVENT, WSGI_LOOPS
 
 
-@pytest.fixture(params=["8", "1"], ids=["threads8", "threads1"])
+@pytest.fixture(params=WSGI_LOOPS)
 def server(request: pytest.FixtureRequest, shared: Callable[..., Server]) -> Server:
-    return shared("wsgi_start:app", "--workers", "1", "--threads", request.param)
+    return shared("wsgi_start:app", "--workers", "1", *request.param)
 
 
-@pytest.fixture(params=["8", "1"], ids=["threads8", "threads1"])
+@pytest.fixture(params=WSGI_LOOPS)
 def raw(request: pytest.FixtureRequest, shared: Callable[..., Server]) -> Server:
     """Without wsgiref's validator, which would find the mistakes before the server does."""
-    return shared("wsgi_start:raw", "--workers", "1", "--threads", request.param)
+    return shared("wsgi_start:raw", "--workers", "1", *request.param)
 
 
-@pytest.mark.parametrize("threads", ["8", "1"])
-def test_g15_exactly_two_positional_arguments(serve: Callable[..., Server], threads: str) -> None:
-    assert serve("wsgi_start:arguments", "-k", "threads", "--threads", threads).get("/").text == "2 0"
+@pytest.mark.parametrize("flags", [("-k", "threads", "--threads", "8"), ("-k", "threads", "--threads", "1"), GEVENT])
+def test_g15_exactly_two_positional_arguments(serve: Callable[..., Server], flags: tuple[str, ...]) -> None:
+    assert serve("wsgi_start:arguments", *flags).get("/").text == "2 0"
 
 
 def test_g16_status_and_headers_as_given(server: Server) -> None:

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,17 @@ def postgres() -> Iterator[str]:
     binaries = Path(sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1])
     with _folder("postgres") as folder:
         data = folder / "data"
-        _run(binaries / "initdb", "-D", data, "-U", "tester", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+        _run(
+            binaries / "initdb",
+            "-D",
+            data,
+            "-U",
+            "tester",
+            "--auth=trust",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+        )
         port = _free_port()
         command = [
             binaries / "postgres", "-D", data, "-p", port, "-h", "127.0.0.1", "-k", folder,
@@ -48,7 +58,8 @@ def mariadb() -> Iterator[int]:
     with _folder("mariadb") as folder:
         small = ("--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M")
         _run(
-            "mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--auth-root-authentication-method=normal",
+            "mariadb-install-db", "--no-defaults", f"--datadir={folder}/data",
+            "--auth-root-authentication-method=normal",
             "--skip-test-db", *small,
         )  # fmt: skip
         port = _free_port()
@@ -103,7 +114,7 @@ def _found(program: object) -> str:
 
 
 @contextmanager
-def _running(folder: Path, command: list[object], port: int, last: signal.Signals) -> Iterator[None]:
+def _running(folder: Path, command: Sequence[object], port: int, last: signal.Signals) -> Iterator[None]:
     log = folder / "log"
     program, *arguments = command
     with log.open("wb") as output:

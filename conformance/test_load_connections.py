@@ -9,6 +9,7 @@ import pytest
 from harness import Client, Server
 from processes import resident
 from wrk import load
+from wsgi_loops import GEVENT
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(120)]
 
@@ -53,8 +54,9 @@ def test_5000_idle_connections_are_cheap_and_limit_nobody(
             client.close()
 
 
-def test_64_threads_sleep_at_once(serve: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("flags", [("--threads", "64"), GEVENT], ids=["threads", "gevent"])
+def test_64_requests_sleep_at_once(serve: Callable[..., Server], flags: tuple[str, ...]) -> None:
     """The ideal is 640 requests/s; the exact figure is the benchmark's business."""
-    server = serve("under_load:wsgi", "--workers", "1", "--threads", "64")
+    server = serve("under_load:wsgi", "--workers", "1", *flags)
     rate = max(load(server, "/sleep", seconds=3).rate for _ in range(2))
     assert rate > 500, rate

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from harness import Client, Server, eventually
 from wrk import load
+from wsgi_loops import GEVENT
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(120)]
 
@@ -33,8 +34,12 @@ def ratio(serve: Callable[..., Server], app: str, flags: tuple[str, ...]) -> tup
 
 @pytest.mark.parametrize(
     ("app", "flags"),
-    [("under_load:wsgi", ("--threads", "1")), ("under_load:wsgi", ("--threads", "8")), ("under_load:asgi", ())],
-    ids=["threads-1", "threads-8", "asyncio"],
+    [
+        pytest.param("under_load:wsgi", ("--threads", "1"), id="threads-1"),
+        pytest.param("under_load:wsgi", ("--threads", "8"), id="threads-8"),
+        pytest.param("under_load:wsgi", GEVENT, id="gevent"),
+        pytest.param("under_load:asgi", (), id="asyncio"),
+    ],
 )
 def test_stuck_worker_leaves_others_p99_within_3_x(
     serve: Callable[..., Server], app: str, flags: tuple[str, ...]
@@ -46,9 +51,15 @@ def test_stuck_worker_leaves_others_p99_within_3_x(
     assert min(seen)[0] <= FACTOR, seen
 
 
-def test_stuck_loop_gives_back_what_it_has_not_begun(serve: Callable[..., Server]) -> None:
+@pytest.mark.parametrize(
+    ("app", "flags"),
+    [pytest.param("under_load:asgi", (), id="asyncio"), pytest.param("under_load:wsgi", GEVENT, id="gevent")],
+)
+def test_stuck_loop_gives_back_what_it_has_not_begun(
+    serve: Callable[..., Server], app: str, flags: tuple[str, ...]
+) -> None:
     """Until it is known that a loop does not turn, requests are sent to it. Another worker answers them."""
-    server = serve("under_load:asgi", "--workers", "2", "--timeout", "300")
+    server = serve(app, "--workers", "2", "--timeout", "300", *flags)
     clients: list[Client] = [server.connect() for _ in range(64)]
     with server.connect() as stuck:
         stuck.send_request("GET", "/spin")
@@ -60,8 +71,14 @@ def test_stuck_loop_gives_back_what_it_has_not_begun(serve: Callable[..., Server
             client.close()
 
 
-def test_what_was_given_back_is_not_run_when_the_loop_turns_again(serve: Callable[..., Server], tmp_path: Path) -> None:
-    server = serve("counted:asgi", "--workers", "2", env={"COUNTS": str(tmp_path)})
+@pytest.mark.parametrize(
+    ("app", "flags"),
+    [pytest.param("counted:asgi", (), id="asyncio"), pytest.param("counted:wsgi", GEVENT, id="gevent")],
+)
+def test_what_was_given_back_is_not_run_when_the_loop_turns_again(
+    serve: Callable[..., Server], tmp_path: Path, app: str, flags: tuple[str, ...]
+) -> None:
+    server = serve(app, "--workers", "2", *flags, env={"COUNTS": str(tmp_path)})
 
     def entered() -> int:
         return sum(n for file in tmp_path.iterdir() for (n,) in struct.iter_unpack("=Q", file.read_bytes()))

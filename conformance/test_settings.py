@@ -66,6 +66,8 @@ def test_factories(serve: Serve, arguments: list[str], answer: str) -> None:
         ("supervised", "gthread", "WSGI, 3 threads each"),
         ("supervised", "gunicorn.workers.gthread.ThreadWorker", "WSGI, 3 threads each"),
         ("supervised", "wsgi", "WSGI, 3 threads each"),
+        ("supervised", "gevent", "WSGI, 1,000 greenlets each"),
+        ("supervised", "gunicorn.workers.ggevent.GeventWorker", "WSGI, 1,000 greenlets each"),
         ("supervised_asgi", "auto", "ASGI, one event loop each"),
         ("supervised_asgi", "uvicorn.workers.UvicornWorker", "ASGI, one event loop each"),
         ("supervised_asgi", "uvicorn_worker.UvicornWorker", "ASGI, one event loop each"),

@@ -58,7 +58,12 @@ def test_g3_required_variables(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("flags", "multithread"),
-    [(("--threads", "8"), True), (("--threads", "1"), False), (GEVENT, True), ((*GEVENT, "--worker-connections", "1"), False)],
+    [
+        (("--threads", "8"), True),
+        (("--threads", "1"), False),
+        (GEVENT, True),
+        ((*GEVENT, "--worker-connections", "1"), False),
+    ],
     ids=["threads8", "threads1", "gevent", "gevent1"],
 )
 def test_g3_multithread_is_the_truth(shared: Callable[..., Server], flags: tuple[str, ...], multithread: bool) -> None:

@@ -57,7 +57,8 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 		Name: name, PID: hello.PID, dispatcher: d, conn: conn, control: newControl(control, hello.Codec),
 		begun: begun, codec: hello.Codec, wsgi: up.Interface == "wsgi", loop: up.EventLoop, concurrency: up.Concurrency,
 		retire: retire,
-		calm:   make(chan struct{}), idle: make(chan struct{}), gone: make(chan struct{}), wrote: make(chan struct{}),
+
+		calm: make(chan struct{}), idle: make(chan struct{}), gone: make(chan struct{}), wrote: make(chan struct{}),
 		rest: d.lifetime(), packet: 1,
 	}
 	w.pending.Reset(w.codec)

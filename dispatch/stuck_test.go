@@ -8,9 +8,13 @@ import (
 	"backline/wire"
 )
 
-func TestLoopThatDoesNotTurn(t *testing.T) {
+func TestLoopThatDoesNotTurn(t *testing.T) { loopThatDoesNotTurn(t, "asgi") }
+func TestHubThatDoesNotTurn(t *testing.T)  { loopThatDoesNotTurn(t, "gevent") }
+
+func loopThatDoesNotTurn(t *testing.T, kind string) {
+	t.Helper()
 	b := setup(t, Options{QueueSize: 8, Retry: true})
-	stuck := b.attach("asgi", 8)
+	stuck := b.attach(kind, 8)
 	begun, waiting, unsafe := b.submit("GET", "/begun"), b.submit("GET", "/waiting"), b.submit("POST", "/unsafe")
 	for range 3 {
 		stuck.Expect(wire.KindRequest)
@@ -21,7 +25,7 @@ func TestLoopThatDoesNotTurn(t *testing.T) {
 	b.look(later(2 * suspicious))
 	waiting.expectNothing() // there is nobody else
 
-	other := b.attach("asgi", 8)
+	other := b.attach(kind, 8)
 	b.look(later(2 * suspicious))
 	other.Answer(other.Expect(wire.KindRequest).Stream, "elsewhere")
 	waiting.expect("answer 200 elsewhere")

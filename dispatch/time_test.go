@@ -45,9 +45,13 @@ func TestTimeoutOfAThread(t *testing.T) {
 	ahead.expectNothing()
 }
 
-func TestTimeoutOfATask(t *testing.T) {
+func TestTimeoutOfATask(t *testing.T)     { timeoutOfATask(t, "asgi") }
+func TestTimeoutOfAGreenlet(t *testing.T) { timeoutOfATask(t, "gevent") }
+
+func timeoutOfATask(t *testing.T, kind string) {
+	t.Helper()
 	b := setup(t, Options{QueueSize: 8, Timeout: time.Minute})
-	w := b.attach("asgi", 8)
+	w := b.attach(kind, 8)
 	ends, never := b.submit("GET", "/ends"), b.submit("GET", "/never")
 	w.Expect(wire.KindRequest)
 	w.Expect(wire.KindRequest)

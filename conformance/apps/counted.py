@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Any
 
-SLOTS = 64
+SLOTS = 256  # under gevent each request counts as a thread
 
 
 class Count:
@@ -46,6 +46,10 @@ def wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     assert environ["REQUEST_METHOD"] != "POST" or body == 100 * b"x", body
     if environ["PATH_INFO"] == "/slow":
         time.sleep(0.005)
+    elif environ["PATH_INFO"] == "/nap":
+        until = time.monotonic() + 0.5  # what computes keeps a hub from turning
+        while time.monotonic() < until:
+            pass
     start_response("200 OK", [("content-type", "text/plain"), ("content-length", "3"), ("x-pid", pid)])
     return [b"ok\n"]
 

@@ -1,5 +1,5 @@
-"""Waits for as many seconds as the path says, in the way it says: /psycopg2/1, /http/0.5. Written as for one request at a
-time, with connections that are kept for the next request."""
+"""Waits for as many seconds as the path says, in the way it says: /psycopg2/1, /requests/0.5. Written as for one
+request at a time, with connections that are kept for the next request."""
 
 from __future__ import annotations
 

@@ -34,7 +34,11 @@ _allocate_lock: Final = monkey.get_original("_thread", "allocate_lock")
 def patch(control: Control) -> None:
     """Patch the process, and let the control thread tell where greenlets wait."""
     monkey.patch_all()
-    sys.meta_path.insert(0, WhenImported("psycopg2.extensions", _have_psycopg2_wait))
+    already = sys.modules.get("psycopg2.extensions")  # by sitecustomize, or a .pth file
+    if already is not None:
+        _have_psycopg2_wait(already)
+    else:
+        sys.meta_path.insert(0, WhenImported("psycopg2.extensions", _have_psycopg2_wait))
     control.extra = Stacks({}).of
 
 

@@ -14,6 +14,6 @@
 //	dispatch/workerconn.go packets to and from one worker process
 //	wire/                  the worker protocol: values to bytes and back
 //	python/backline/wire.py               its other end
-//	python/backline/loops/threads.py      or asyncio.py: how a worker waits
+//	python/backline/loops/threads.py      or gevent.py, asyncio.py: how a worker waits
 //	python/backline/wsgi.py               or asgi.py: how an application is called
 package backline

@@ -35,6 +35,10 @@ def peers(port: int, backline: str) -> dict[str, dict[str, list[str]]]:
     def wsgi(app: str) -> dict[str, list[str]]:
         return {"backline": ours(app, "--threads", "8"), "granian": granian("wsgi", app), "gunicorn": gthread(app)}
 
+    def gevent(app: str) -> dict[str, list[str]]:
+        gunicorn = [f"{BIN}/gunicorn", "-b", bind, "-w", "1", "-k", "gevent", app]
+        return {"backline": ours(app, "--worker-class", "gevent"), "gunicorn": gunicorn}
+
     uvicorn = [f"{BIN}/uvicorn", *host, "--no-access-log", "--log-level", "warning", "hello:asgi"]
     return {
         "asgi-hello": {
@@ -45,7 +49,9 @@ def peers(port: int, backline: str) -> dict[str, dict[str, list[str]]]:
         "wsgi-hello": wsgi("hello:wsgi"),
         "django-hello": wsgi("djsite:wsgi"),
         "django-page": wsgi("djsite:wsgi"),
+        "gevent-hello": gevent("hello:wsgi"),
         "sleep": {"backline": ours("hello:sleeper", "--threads", "64"), "gunicorn": gthread("hello:sleeper", "64")},
+        "gevent-sleep": gevent("hello:sleeper"),
     }
 
 

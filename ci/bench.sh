@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures Backline beside granian, gunicorn and uvicorn, and its edge beside net/http. Takes five minutes and wants the
-# machine for itself. CASES names some of asgi-hello, wsgi-hello, django-hello, django-page, sleep.
+# machine for itself. CASES names some of asgi-hello, wsgi-hello, gevent-hello, django-hello, django-page, sleep and
+# gevent-sleep.
 . "$(dirname "$0")/lib.sh"
 
 command -v wrk >/dev/null || absent "wrk is not installed (apt-get install wrk)"

@@ -44,6 +44,16 @@ def test_everything_is_patched_before_the_application_is_imported(shared: Callab
     assert threads >= 1, "the control thread is nobody's business"
 
 
+def test_forked_process_takes_no_requests(shared: Callable[..., Server]) -> None:
+    server = shared(*APP)
+    worker = pid_of(server)
+    with server.connect() as client:
+        client.send_request("GET", "/fork/0.5")
+        answers = [pid_of(server) for _ in range(30)]
+        assert client.answer().text == "7"
+    assert answers == [worker] * 30
+
+
 def test_timeout_that_outlives_its_request_hits_nobody(shared: Callable[..., Server]) -> None:
     server = shared(*APP)
     for _ in range(3):

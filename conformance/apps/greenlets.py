@@ -80,6 +80,15 @@ def stubborn(argument: str) -> str:
             print(f"stubborn ignores {type(error).__name__}", flush=True)
 
 
+def fork(argument: str) -> str:
+    """A process that has a hub of its own, which turns while it naps."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(float(argument))
+        os._exit(7)
+    return str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
 def spin(argument: str) -> str:
     print("spinning", flush=True)
     while True:
@@ -97,7 +106,7 @@ def who(argument: str) -> str:
 
 VIEWS = {
     "left": lambda _: left(), "leave": leave, "alarm": alarm, "nap": nap, "deep": deep, "stubborn": stubborn,
-    "spin": spin, "threads": threads, "gather": gather,
+    "spin": spin, "threads": threads, "gather": gather, "fork": fork,
 }  # fmt: skip
 
 

@@ -78,6 +78,7 @@ class Greenlets:
     def run(self) -> None:
         """Serve until the server says stop. The main greenlet waits here."""
         self._conn.setblocking(False)
+        os.register_at_fork(after_in_child=self._let_go)
         self._readable.start(self._receive)
         self._ended.wait()
         self._readable.stop()
@@ -86,6 +87,13 @@ class Greenlets:
         self._conn.sendall(self._rest)
         if self._out:
             self._conn.sendall(wire.encode(self._out))
+
+    def _let_go(self) -> None:
+        """In a process that the application forks: its hub would go on reading and writing beside this one's."""
+        self._readable.stop()
+        self._writable.stop()
+        self._work.clear()
+        self._rest = memoryview(b"never sent")  # and so nothing behind it
 
     # The hub.
 

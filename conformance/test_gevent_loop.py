@@ -164,6 +164,7 @@ def test_django_closes_persistent_connections_with_their_greenlet(serve: Serve, 
     assert [server.get("/").text for _ in range(5)] == ["1"] * 5
 
 
+@pytest.mark.load
 def test_5000_requests_asleep_at_once_in_150_mb(serve: Serve) -> None:
     server = serve(*APP, "--worker-connections", str(ASLEEP), "--timeout", "120")
     worker = pid_of(server)

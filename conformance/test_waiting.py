@@ -12,6 +12,8 @@ import pytest
 from harness import PATIENCE, Client, Server
 from wsgi_loops import GEVENT
 
+pytestmark = pytest.mark.load
+
 REQUESTS = 200
 LIMIT = 1.5  # seconds for all of them, when each waits one
 TRIES = 3

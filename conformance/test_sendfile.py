@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness import Server, eventually, in_parallel
+from wsgi_loops import GEVENT
 
 CONTENT = bytes(range(256)) * 2000
 Serve = Callable[..., Server]
@@ -25,16 +26,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def servers(folder: Path) -> Iterator[dict[str, Server]]:
-    """One without declared folders, one with."""
+    """One without declared folders, one with, one with greenlets."""
     env = {"FILES": str(folder)}
     declared = ("--sendfile-root", str(folder), "--accel", f"/protected/={folder}/private")
-    running = {"open": Server("files_site:app", env=env), "declared": Server("files_site:app", *declared, env=env)}
+    running = {
+        "open": Server("files_site:app", env=env),
+        "declared": Server("files_site:app", *declared, env=env),
+        "gevent": Server("files_site:app", *GEVENT, env=env),
+    }
     yield running
     for server in running.values():
         server.kill()
 
 
-@pytest.fixture(params=["open", "declared"])
+@pytest.fixture(params=["open", "declared", "gevent"])
 def server(servers: dict[str, Server], request: pytest.FixtureRequest) -> Server:
     return servers[request.param]
 

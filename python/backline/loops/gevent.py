@@ -225,6 +225,8 @@ class Greenlets:
             self._gone.discard(stream)
             self._early.pop(stream, None)
             self.emit((wire.DONE, stream))
+            if self._stopping:
+                self._end()
             return
         self.running[stream] = me
         try:

@@ -66,6 +66,7 @@ def gather(argument: str) -> str:
 
 
 def deep(argument: str) -> str:
+    print("deep has begun", flush=True)
     try:
         return nap(argument)
     finally:

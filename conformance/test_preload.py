@@ -185,8 +185,9 @@ def test_connections_of_the_import_are_not_shared(serve: Serve, tmp_path: Path) 
 # Ends of processes.
 
 
-def test_crashed_worker_is_forked_anew(serve: Serve) -> None:
-    server = serve("preloaded", "-w", "1", "--preload")
+@pytest.mark.parametrize("kind", ["threads", "gevent"])
+def test_crashed_worker_is_forked_anew(serve: Serve, kind: str) -> None:
+    server = serve("preloaded", "-w", "1", "--preload", "-k", kind)
     parent = template_with(server, 1)
     (worker,) = forked(parent)
     assert server.request("POST", "/vanish").status == 502
@@ -286,10 +287,10 @@ def test_reload_waits_for_an_application_that_cannot_be_imported_at_first(serve:
 # Reloads.
 
 
-@pytest.mark.parametrize("kind", TEMPLATES)
-def test_hup_under_load(serve: Serve, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "loop"), [*((kind, "auto") for kind in TEMPLATES), ("wsgi", "gevent")])
+def test_hup_under_load(serve: Serve, tmp_path: Path, kind: str, loop: str) -> None:
     write(tmp_path, "old", TEMPLATES[kind])
-    server = serve("versioned", "-w", "2", "--preload", cwd=tmp_path)
+    server = serve("versioned", "-w", "2", "--preload", "-k", loop, cwd=tmp_path)
     old = template_with(server, 2)
     with steady_client(server) as answers:
         eventually(lambda: "old" in answers, "answers of the old code")

@@ -34,7 +34,7 @@ check_mypy() {
   # One run each, because folders share module names. conformance/apps and conformance/projects are as users write them.
   for folder in ci examples/tour conformance; do
     [ -d "$folder" ] || continue
-    .venv/bin/mypy --config-file python/pyproject.toml --cache-dir build/mypy --exclude '/(apps|projects)/' "$folder" || status=1
+    MYPYPATH=python .venv/bin/mypy --config-file python/pyproject.toml --cache-dir build/mypy --exclude '/(apps|projects)/' "$folder" || status=1
   done
   return "$status"
 }

@@ -55,6 +55,7 @@ type Config struct {
 	WorkerClass       string // auto, threads, gevent or asyncio
 	Threads           int
 	WorkerConnections int
+	ParallelLimit     int   // of gather and spawn; 0: the worker chooses
 	MaxRequests       int   // 0: no limit
 	MaxRequestsJitter int   // 0: none
 	MaxWorkerMemory   int64 // bytes of one process; 0: no limit

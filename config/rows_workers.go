@@ -38,6 +38,13 @@ func poolRows(group string) []Setting {
 			field: func(c *Config) any { return &c.WorkerConnections },
 		},
 		{
+			Key: "parallel_limit", Flags: []string{"parallel-limit"}, Kind: KindInt, Default: "0", Unit: "calls", Max: "1000000",
+			Group: group, Zero: "64 threads; under gevent 4 greenlets for each of worker_connections",
+			Help: "Calls that gather and spawn run at once in one worker, beside its requests. Those beyond wait in turns. Each is a thread that " +
+				"may hold a database connection; with too few, requests that ask several services wait for each other.",
+			field: func(c *Config) any { return &c.ParallelLimit },
+		},
+		{
 			Key: "lifespan", Flags: []string{"lifespan"}, Kind: KindChoice, Default: "auto", Unit: "name",
 			Choices: []string{"auto", "on", "off"}, Group: group,
 			Help: "Whether an ASGI application gets start-up and shutdown events. auto sends them and goes on without when the application raises; on " +

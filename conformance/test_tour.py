@@ -33,7 +33,7 @@ def test_standard_library_alone() -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", listing], cwd=TOUR, capture_output=True, text=True, check=True
     )
-    foreign = set(done.stdout.split()) - set(sys.stdlib_module_names) - {"app", "live", "pages", "__main__"}
+    foreign = set(done.stdout.split()) - set(sys.stdlib_module_names) - {"app", "live", "pages", "services", "__main__"}
     assert not foreign
 
 
@@ -41,7 +41,7 @@ def test_index_links_to_everything(tour: Server) -> None:
     answer = tour.get("/")
     assert answer.status == 200
     links = set(re.findall(r'href="(/\w*)"', answer.text))
-    assert links >= {"/hello", "/sleep", "/stream", "/events", "/chat", "/upload", "/request"}
+    assert links >= {"/hello", "/sleep", "/services", "/stream", "/events", "/chat", "/upload", "/request"}
     for link in links - {"/sleep", "/stream", "/events"}:
         assert tour.get(link).status == 200, link
     assert tour.get("/nowhere").status == 404

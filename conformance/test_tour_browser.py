@@ -29,6 +29,13 @@ def browser() -> Iterator[Browser]:
         yield chromium
 
 
+# Left and right of each bar, as it is drawn.
+BARS = """[...document.querySelectorAll('.visits rect:not(.lane)')].map((bar) => {
+  const box = bar.getBoundingClientRect();
+  return [Math.round(box.left), Math.round(box.right)];
+})"""
+
+
 def visit(browser: Browser, tour: Server, path: str) -> Page:
     page = browser.page()
     page.resize(1100, 900)
@@ -45,6 +52,21 @@ def test_echo(browser: Browser, tour: Server) -> None:
     page.picture(PICTURES / "index.png")
     page.resize(390, 844, dark=True)
     page.picture(PICTURES / "index-phone-dark.png")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than the phone"
+    assert not page.complaints
+    page.close()
+
+
+def test_services(browser: Browser, tour: Server) -> None:
+    page = visit(browser, tour, "/services")
+    ends = page.evaluate(BARS)
+    assert len(ends) == 8
+    begun, ended = zip(*ends, strict=True)
+    assert all(earlier <= later for earlier, later in zip(ended[:3], begun[1:4], strict=True)), "each behind the other"
+    assert max(begun[4:]) < min(ended[4:]), "all beside each other"
+    page.picture(PICTURES / "services.png")
+    page.resize(390, 844, dark=True)
+    page.picture(PICTURES / "services-phone-dark.png")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than the phone"
     assert not page.complaints
     page.close()

@@ -3,8 +3,8 @@
     backline serve app:app --websocket live:app --chdir examples/tour
 
 The views are ordinary blocking functions: they sleep, read and yield where they stand. That many clients can be served
-at once, slow ones among them, is the server's business. Pages are made in pages.py, WebSockets answered
-in live.py.
+at once, slow ones among them, is the server's business. Pages are made in pages.py, slow services asked in services.py,
+WebSockets answered in live.py.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pages
+import services
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., object]
@@ -117,6 +118,11 @@ def chat(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return html(start_response, pages.chat(environ))
 
 
+def four_services(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Ask four slow services, in turn and at once; see services.py."""
+    return html(start_response, pages.services(environ, services.one_by_one(), services.all_at_once()))
+
+
 def request(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return html(start_response, pages.request(environ, worker()))
 
@@ -137,6 +143,7 @@ ROUTES: dict[str, dict[str, View]] = {
     "/stream": {"GET": stream},
     "/events": {"GET": events},
     "/upload": {"GET": upload_form, "POST": upload},
+    "/services": {"GET": four_services},
     "/chat": {"GET": chat},
     "/request": {"GET": request},
 }

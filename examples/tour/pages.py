@@ -8,6 +8,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from services import Visit
+
 FOLDER = Path(__file__).parent / "templates"
 
 
@@ -19,6 +21,7 @@ BASE = Template(read("base.html"))
 INDEX = Template(read("index.html"))
 UPLOAD = Template(read("upload.html"))
 CHAT = Template(read("chat.html"))
+SERVICES = Template(read("services.html"))
 STYLE, SCRIPT = read("style.css"), read("script.js")
 
 
@@ -49,6 +52,38 @@ the server had collected them before it called the application.</p>{back(environ
 
 def chat(environ: dict[str, Any]) -> str:
     return document(environ, "Chat", CHAT.substitute(root=root(environ)), script=True)
+
+
+def services(environ: dict[str, Any], slow: list[Visit], fast: list[Visit]) -> str:
+    span = max(visit.ended for visit in slow + fast)
+    body = SERVICES.substitute(
+        root=root(environ),
+        slow=f"{max(visit.ended for visit in slow):.2f}",
+        fast=f"{max(visit.ended for visit in fast):.2f}",
+        slow_picture=timeline("One by one", slow, span),
+        fast_picture=timeline("All at once", fast, span),
+    )
+    return document(environ, "Four services", body)
+
+
+def timeline(title: str, visits: list[Visit], span: float) -> str:
+    """A bar for each visit from when it began to when it ended. Both pictures of the page have one scale, or the bars
+    of one could not be compared with those of the other."""
+    bars = []
+    for row, visit in enumerate(visits):
+        left, right = (100 * moment / max(span, 0.001) for moment in (visit.begun, visit.ended))
+        bars.append(
+            f"""<rect class=lane y="{30 * row}" width="100%" height=26 rx=4 />
+<rect x="{left:.2f}%" y="{30 * row}" width="{max(0.3, right - left):.2f}%" height=26 rx=4 />"""
+        )
+    names = "".join(
+        f"<tr><th scope=row>{visit.name}</th><td>{1000 * visit.begun:.0f} to {1000 * visit.ended:.0f} ms</td>"
+        f"<td>{escape(visit.thread)}</td></tr>"
+        for visit in visits
+    )
+    label = "; ".join(f"{visit.name} {1000 * visit.begun:.0f} to {1000 * visit.ended:.0f} ms" for visit in visits)
+    return f"""<div class=visits><table>{names}</table>
+<svg role=img aria-label="{title}: {label}" height="{30 * len(visits)}">{"".join(bars)}</svg></div>"""
 
 
 def request(environ: dict[str, Any], worker: dict[str, Any]) -> str:

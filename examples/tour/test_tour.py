@@ -19,8 +19,8 @@ from wsgiref.validate import validator
 
 import pytest
 
-PAGES = ["/", "/upload", "/request"]
-GETTABLE = ["/", "/hello", "/sleep", "/stream", "/events", "/upload", "/request"]
+PAGES = ["/", "/services", "/upload", "/request"]
+GETTABLE = ["/", "/hello", "/sleep", "/services", "/stream", "/events", "/upload", "/request"]
 
 
 class Answer(NamedTuple):
@@ -40,6 +40,7 @@ class Tour:
         self.module = module
         self.pauses: list[float] = []
         monkeypatch.setattr(module, "sleep", self.pauses.append)
+        monkeypatch.setattr(module.services, "sleep", self.pauses.append)
 
     def call(self, method: str, path: str, body: bytes = b"", **environ: Any) -> Answer:
         environ |= {"REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": BytesIO(body), "SCRIPT_NAME": "/at"}
@@ -68,7 +69,7 @@ def tour(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tour]:
     # Imported as the server does it: from its own folder, as "app". Other examples are called that too.
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     yield Tour(importlib.import_module("app"), monkeypatch)
-    for name in ("app", "pages"):
+    for name in ("app", "pages", "services"):
         sys.modules.pop(name, None)
 
 
@@ -224,3 +225,9 @@ def test_not_allowed(tour: Tour, method: str, path: str, allow: str) -> None:
     answer = tour.call(method, path)
     assert (answer.status, answer.headers["Allow"]) == ("405 Method Not Allowed", allow)
     assert method in answer.text
+
+
+def test_services_are_asked_in_turn_and_at_once(tour: Tour) -> None:
+    text = tour.call("GET", "/services").text
+    assert sorted(tour.pauses) == sorted([0.3, 0.45, 0.6, 0.15] * 2)
+    assert text.count("<svg role=img") == 2 and text.count("<rect class=lane") == 8

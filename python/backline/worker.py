@@ -11,7 +11,7 @@ import socket
 import sys
 from typing import Any, Final, NoReturn
 
-from . import __version__, wire
+from . import __version__, host, wire
 from .control import Control
 from .errors import without_ours
 from .importer import ImportFailure, Loaded, load
@@ -47,7 +47,8 @@ def connect() -> tuple[socket.socket, Control]:
 def greet(conn: socket.socket) -> dict[str, Any]:
     """Say hello; the answer are the settings."""
     conn.sendall(wire.encode([(wire.HELLO, _hello())]))
-    return _welcome(conn)
+    host.settings = settings = _welcome(conn)
+    return settings
 
 
 def import_application(conn: socket.socket, control: Control, settings: dict[str, Any]) -> Loaded:

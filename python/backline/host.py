@@ -1,0 +1,10 @@
+"""What the parts that applications import may know of the worker process around them.
+
+worker.py fills this in before it imports the application. In a script, a shell or a test nobody does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+settings: dict[str, Any] | None = None  # of the welcome; None outside a worker

@@ -156,6 +156,10 @@ func (run *loading) combineWorkers() {
 		c.Workers = defaultWorkers(run.cores())
 		origins["workers"] = noted(origins["workers"], "one for each core, at most 4")
 	}
+	if c.ComputeWorkers == 0 {
+		c.ComputeWorkers = run.cores()
+		origins["compute_workers"] = noted(origins["compute_workers"], "one for each core")
+	}
 	class := run.chosen["worker_class"]
 	if run.source("threads") == SourceDefault && isSync(class.last()) {
 		c.Threads = 1

@@ -55,7 +55,10 @@ type Config struct {
 	WorkerClass       string // auto, threads, gevent or asyncio
 	Threads           int
 	WorkerConnections int
-	ParallelLimit     int   // of gather and spawn; 0: the worker chooses
+	ParallelLimit     int // of gather and spawn; 0: the worker chooses
+	ComputeWorkers    int // never 0: the default is already worked out
+	ComputeQueueSize  int
+	ComputeNice       int   // how much lower the priority of these processes is
 	MaxRequests       int   // 0: no limit
 	MaxRequestsJitter int   // 0: none
 	MaxWorkerMemory   int64 // bytes of one process; 0: no limit

@@ -43,6 +43,7 @@ func badFiles() map[string][]string {
 		"pool-unknown-key":  {":4 [pool.reports]: unknown setting \"thread\"", "did you mean threads?"},
 		"pool-not-its-own":  {":3 [pool.reports]: \"bind\" is a setting of the whole server", "above the first line in [brackets]"},
 		"pool-wrong-value":  {":3 [pool.reports] workers: \"many\" is not a whole number", ":5 [pool.other] threads: 0 is out of range"},
+		"pool-compute":      {":1 [pool.compute]: \"compute\" is what the pools for offloaded functions are called"},
 		"pool-name":         {":1 [pool.My Pool]: \"My Pool\" is no name for a pool", "[pool.reports]"},
 		"pool-without-name": {":2: \"workers\" stands in [pool]: expected the name of a pool first", "[pool.reports]"},
 		"pool-folder":       {":2 [pool.reports]: the folder nowhere does not exist"},

@@ -26,6 +26,7 @@ func TestEverySpellingSetsTheSame(t *testing.T) {
 		"chdir": ".", "pythonpath": "src", "asgi_spec_version": "2.3", "lifespan": "on", "log_level": "debug", "log_format": "json",
 		"retry": "off", "access_logformat": "json", "socket_mode": "0600", "max_worker_memory": "64MiB", "python": "python3.13",
 		"access_logfile": "a.log", "log_file": "b.log", "pid": "p", "temp_dir": "t", "admin_bind": ":9", "reload_dir": "src", "workers": "9",
+		"compute_workers": "9", "compute_nice": "9",
 		"websocket_window": "8KiB", "websocket_workers": "9", "websocket_compression_level": "6", "websocket_compression_window": "9", "answer_memory": "64KiB", "stream_window": "64KiB",
 		"health_paths": "/a", "static": "/s/=a", "accel": "/p/=a", "compress_codings": "gzip", "compress_types": "a/b", "compress_level": "small",
 	}

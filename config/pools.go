@@ -36,7 +36,7 @@ type Route struct {
 func (s Setting) PerPool() bool {
 	return slices.Contains([]string{
 		"app", "factory", "chdir", "pythonpath", "python", "env", "root_path",
-		"workers", "worker_class", "threads", "worker_connections", "lifespan", "asgi_spec_version",
+		"workers", "worker_class", "threads", "worker_connections", "parallel_limit", "lifespan", "asgi_spec_version",
 		"max_requests", "max_requests_jitter", "max_worker_memory", "worker_boot_timeout", "preload",
 		"timeout", "stream_timeout", "graceful_timeout", "disconnect_grace", "websocket_drain",
 		"queue_size", "queue_timeout", "retry", "stream_window",
@@ -201,6 +201,9 @@ func checkPoolName(name string) error {
 	plain := strings.Trim(name, letters+"0123456789-_") == ""
 	if name == "" || len(name) > most || !plain || !strings.Contains(letters, name[:1]) {
 		return fmt.Errorf("%q is no name for a pool: expected up to %d of a-z, 0-9, - and _, a letter first", name, most)
+	}
+	if name == "compute" || strings.HasPrefix(name, "compute-") {
+		return fmt.Errorf("%q is what the pools for offloaded functions are called: expected another name", name)
 	}
 	return nil
 }

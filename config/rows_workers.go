@@ -1,8 +1,10 @@
 package config
 
+import "slices"
+
 func workerRows() []Setting {
 	const group = "Workers"
-	return append(poolRows(group), lifeRows(group)...)
+	return slices.Concat(poolRows(group), lifeRows(group), offloadRows("Parallel calls and jobs"))
 }
 
 func poolRows(group string) []Setting {
@@ -36,13 +38,6 @@ func poolRows(group string) []Setting {
 			Help: "Requests that one worker of the class asyncio or gevent runs at once. Idle connections do not count. With too many, all of them get " +
 				"slow together instead of some waiting in the queue.",
 			field: func(c *Config) any { return &c.WorkerConnections },
-		},
-		{
-			Key: "parallel_limit", Flags: []string{"parallel-limit"}, Kind: KindInt, Default: "0", Unit: "calls", Max: "1000000",
-			Group: group, Zero: "64 threads; under gevent 4 greenlets for each of worker_connections",
-			Help: "Calls that gather and spawn run at once in one worker, beside its requests. Those beyond wait in turns. Each is a thread that " +
-				"may hold a database connection; with too few, requests that ask several services wait for each other.",
-			field: func(c *Config) any { return &c.ParallelLimit },
 		},
 		{
 			Key: "lifespan", Flags: []string{"lifespan"}, Kind: KindChoice, Default: "auto", Unit: "name",
@@ -108,6 +103,40 @@ func lifeRows(group string) []Setting {
 			Help: "What reload watches, repeatable. Folders are watched with everything below them; a folder with very many files can " +
 				"use up the system's watches.",
 			field: func(c *Config) any { return &c.ReloadDirs },
+		},
+	}
+}
+
+// offloadRows are about what requests do beside waiting.
+func offloadRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "parallel_limit", Flags: []string{"parallel-limit"}, Kind: KindInt, Default: "0", Unit: "calls", Max: "1000000",
+			Group: group, Zero: "64 threads; under gevent 4 greenlets for each of worker_connections",
+			Help: "Calls that gather and spawn run at once in one worker, beside its requests. Those beyond wait in turns. Each is a thread that " +
+				"may hold a database connection; with too few, requests that ask several services wait for each other.",
+			field: func(c *Config) any { return &c.ParallelLimit },
+		},
+		{
+			Key: "compute_workers", Flags: []string{"compute-workers"}, Kind: KindInt, Default: "0", Unit: "processes", Max: "1024",
+			Group: group, Zero: "one for each core",
+			Help: "Processes that run what offload gives them, one function at a time each. They start with the first one, and each takes the memory " +
+				"of the whole application. max_requests and max_worker_memory hold for them too.",
+			field: func(c *Config) any { return &c.ComputeWorkers },
+		},
+		{
+			Key: "compute_queue_size", Flags: []string{"compute-queue-size"}, Kind: KindInt, Default: "100", Unit: "functions", Max: "100000",
+			Group: group, Zero: "nothing waits: offload raises ComputeBusy when every process is busy",
+			Help: "Offloaded functions that wait for a process; the next one raises ComputeBusy in its caller. The server holds the arguments of " +
+				"each, at most 8 MiB.",
+			field: func(c *Config) any { return &c.ComputeQueueSize },
+		},
+		{
+			Key: "compute_nice", Flags: []string{"compute-nice"}, Kind: KindInt, Default: "10", Unit: "steps", Max: "19", Group: group,
+			Zero: "the same as everybody's",
+			Help: "How much lower the priority of these processes is (nice). They then take what time the requests leave; with 0, as many busy " +
+				"processes as there are cores make every request wait for the processor.",
+			field: func(c *Config) any { return &c.ComputeNice },
 		},
 	}
 }

@@ -80,7 +80,7 @@ func beginsAnswer(kind wire.Kind) bool {
 
 // isLast tells whether a stream's number is free after a message of this kind.
 func isLast(kind wire.Kind) bool {
-	return kind == wire.KindAnswer || kind == wire.KindDone || kind == wire.KindError
+	return kind == wire.KindAnswer || kind == wire.KindDone || kind == wire.KindError || kind == wire.KindReturn
 }
 
 // hear notes a sign of life and how fast the worker works.
@@ -118,8 +118,8 @@ func (w *WorkerConn) handle(m *wire.Message) error {
 	switch m.Kind {
 	case wire.KindAlive:
 		return nil
-	case wire.KindTrace:
-		return fmt.Errorf("a trace on the main connection")
+	case wire.KindTrace, wire.KindOffload:
+		return fmt.Errorf("a message of kind %d on the main connection", m.Kind)
 	}
 	ex, before, err := w.advance(m)
 	if ex == nil || err != nil {
@@ -147,6 +147,8 @@ func (w *WorkerConn) handle(m *wire.Message) error {
 // pass calls the client's method for a message.
 func (w *WorkerConn) pass(ex *Exchange, before state, m *wire.Message) {
 	switch m.Kind {
+	case wire.KindReturn:
+		ex.Client.Answer(ex, m)
 	case wire.KindAnswer, wire.KindAnswerOpen, wire.KindStart, wire.KindFile:
 		if before == stateSent {
 			ex.Client.Answer(ex, m)
@@ -194,7 +196,8 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 	ex := w.streams[m.Stream]
 	before := ex.state
 	if !allowed(ex, m.Kind) {
-		return nil, 0, fmt.Errorf("a message of kind %d for stream %d, which is beyond it or no WebSocket", m.Kind, m.Stream)
+		return nil, 0, fmt.Errorf("a message of kind %d for stream %d, which is beyond it, no WebSocket or no job",
+			m.Kind, m.Stream)
 	}
 	if before == stateSent && beginsAnswer(m.Kind) {
 		w.latency += (d.now.Sub(ex.sent) - w.latency) / 16
@@ -242,6 +245,9 @@ func (w *WorkerConn) progress(ex *Exchange, m *wire.Message) {
 
 // allowed tells whether a message of this kind may come now. What comes after the end is nobody's any more.
 func allowed(ex *Exchange, kind wire.Kind) bool {
+	if ex.Job != nil || kind == wire.KindReturn {
+		return ex.Job != nil && (kind == wire.KindReturn || kind == wire.KindDone)
+	}
 	switch kind {
 	case wire.KindAccept, wire.KindClose:
 		return ex.Socket != nil && (ex.state == stateSent || ex.state == stateEnded ||

@@ -1,7 +1,9 @@
 package dispatch
 
 import (
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,16 +17,88 @@ const stackPatience = 3 * time.Second
 // control is the worker's second connection, served there by a thread that the application cannot occupy. Its mutex
 // guards what the fields below it say; it is never held together with the dispatcher's.
 type control struct {
-	conn  net.Conn
-	codec wire.Codec
+	conn    net.Conn
+	codec   wire.Codec
+	offload func(*wire.Message)
 
 	mu      sync.Mutex
 	token   uint32
 	waiting map[uint32]chan string
+	jobs    map[uint32]*Exchange // what the worker has offloaded, by its own tokens
+	ready   *sync.Cond
+	pending wire.Batch // what the next packet will carry
+	ended   bool
 }
 
 func newControl(conn net.Conn, codec wire.Codec) *control {
-	return &control{conn: conn, codec: codec, waiting: map[uint32]chan string{}}
+	c := &control{conn: conn, codec: codec, waiting: map[uint32]chan string{}, jobs: map[uint32]*Exchange{}}
+	c.ready = sync.NewCond(&c.mu)
+	c.pending.Reset(codec)
+	return c
+}
+
+// send puts a message into the next packet. It never waits: results come from goroutines that read other workers.
+// What can queue is bounded by what the worker asked for.
+func (c *control) send(add func(*wire.Batch)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	add(&c.pending)
+	c.ready.Signal()
+}
+
+// writeLoop sends what is pending, until the connection ends.
+func (c *control) writeLoop() {
+	var writing wire.Batch
+	writing.Reset(c.codec)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		for c.pending.Len() == 0 && !c.ended {
+			c.ready.Wait()
+		}
+		if c.ended {
+			return
+		}
+		c.pending, writing = writing, c.pending
+		c.mu.Unlock()
+		_, err := c.conn.Write(writing.Packet())
+		writing.Reset(c.codec)
+		c.mu.Lock()
+		if err != nil {
+			return // the reader learns of it too
+		}
+	}
+}
+
+// begin notes a job; false if its token is another one's.
+func (c *control) begin(token uint32, ex *Exchange) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.jobs[token] != nil {
+		return false
+	}
+	c.jobs[token] = ex
+	return true
+}
+
+// finish forgets a job, and tells whether its worker still waited.
+func (c *control) finish(token uint32, ex *Exchange) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.jobs[token] != ex {
+		return false
+	}
+	delete(c.jobs, token)
+	return true
+}
+
+// abandon forgets all jobs and gives them.
+func (c *control) abandon() []*Exchange {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := slices.Collect(maps.Values(c.jobs))
+	c.jobs = nil
+	return all
 }
 
 // readLoop passes traces to those who asked, until the connection ends.
@@ -41,14 +115,19 @@ func (c *control) readLoop() {
 			if more, err := messages.Next(&m); !more || err != nil {
 				break
 			}
-			if m.Kind == wire.KindTrace {
+			switch m.Kind {
+			case wire.KindTrace:
 				c.answer(m.Stream, string(m.Data))
+			case wire.KindOffload:
+				c.offload(&m)
 			}
 		}
 	}
 	_ = c.conn.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.ended = true
+	c.ready.Signal()
 	for token, waiting := range c.waiting {
 		waiting <- workerGone
 		delete(c.waiting, token)
@@ -78,13 +157,7 @@ func (c *control) stacks(streams []uint32, patience time.Duration) string {
 	token, answer := c.token, make(chan string, 1)
 	c.waiting[token] = answer
 	c.mu.Unlock()
-	var batch wire.Batch
-	batch.Reset(c.codec)
-	batch.AddStacks(token, streams)
-	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
-	if _, err := c.conn.Write(batch.Packet()); err != nil {
-		return workerGone
-	}
+	c.send(func(b *wire.Batch) { b.AddStacks(token, streams) })
 	select {
 	case text := <-answer:
 		return text

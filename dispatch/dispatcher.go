@@ -19,6 +19,8 @@ type Dispatcher struct {
 	served  atomic.Pointer[served] // what the worker that came up last serves, nil before the first
 	stones  Exchanges              // the tombstones of requests that were taken back
 
+	offloaded Exchanges // the jobs of its workers, which another dispatcher has run
+
 	// mu guards everything below, and what exchanges and worker connections say is guarded by it.
 	mu       sync.Mutex
 	workers  []*WorkerConn // those that may be sent requests
@@ -55,7 +57,7 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 ) *WorkerConn {
 	w := &WorkerConn{
 		Name: name, PID: hello.PID, dispatcher: d, conn: conn, control: newControl(control, hello.Codec),
-		begun: begun, codec: hello.Codec, wsgi: up.Interface == "wsgi", loop: up.EventLoop, concurrency: up.Concurrency,
+		begun: begun, codec: hello.Codec, wsgi: up.Interface != "asgi", loop: up.EventLoop, concurrency: up.Concurrency,
 		retire: retire,
 
 		calm: make(chan struct{}), idle: make(chan struct{}), gone: make(chan struct{}), wrote: make(chan struct{}),
@@ -64,6 +66,7 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 	w.pending.Reset(w.codec)
 	w.writing.Reset(w.codec)
 	w.ready = sync.NewCond(&d.mu)
+	w.control.offload = w.offload
 	d.mu.Lock()
 	d.served.Store(&served{w.codec, w.wsgi, up})
 	d.workers = append(d.workers, w)
@@ -72,7 +75,11 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 	d.unlock()
 	go w.writeLoop()
 	go w.readLoop()
-	go w.control.readLoop()
+	go w.control.writeLoop()
+	go func() {
+		w.control.readLoop()
+		w.cancelJobs()
+	}()
 	return w
 }
 

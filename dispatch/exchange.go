@@ -37,6 +37,7 @@ type Exchange struct {
 	Head   []byte // the buffer that Scope points into
 	Client Client
 	Socket Socket // nil unless Scope.WebSocket
+	Job    *Job   // nil unless it is no request
 	Body   []byte // the whole body if it is small, else empty
 	More   int    // wire.BodyWhole, wire.BodyFollows or wire.BodyOnRead
 	Length int64  // length of a collected body for CONTENT_LENGTH; -1: as the client said
@@ -159,6 +160,10 @@ func (ex *Exchange) encode(codec wire.Codec, wsgi bool, defaults *wire.Defaults)
 		return
 	}
 	ex.wsgi, ex.codec = wsgi, codec
+	if ex.Job != nil {
+		ex.encoded = codec.AppendJob(ex.encoded[:0], ex.Job.Function, ex.Job.Arguments)
+		return
+	}
 	ex.encoded = codec.AppendRequest(ex.encoded[:0], &wire.Request{
 		Scope: &ex.Scope, Body: ex.Body, More: ex.More, Length: ex.Length, WSGI: wsgi, Default: defaults,
 	})

@@ -31,6 +31,8 @@ type Options struct {
 	Prefetch int
 	// MaxRequests is after how many requests a worker is replaced, give or take up to MaxRequestsJitter. 0: never.
 	MaxRequests, MaxRequestsJitter int
+	// Jobs takes what the workers offload. nil: they get an error.
+	Jobs Jobs
 	// Defaults are what the workers were told in their welcome.
 	Defaults wire.Defaults
 	// Log receives what people should know. nil: nothing is logged.

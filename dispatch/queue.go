@@ -1,7 +1,5 @@
 package dispatch
 
-import "time"
-
 // queue holds the exchanges that wait for a worker: urgent ones, and then first come, first served. It is a ring that
 // grows to its limit and stays; a removed exchange leaves a hole that pop skips.
 type queue struct {
@@ -72,11 +70,10 @@ func (q *queue) count(ex *Exchange, by int) {
 	}
 }
 
-// older gives an exchange that has waited since before then, nil when there is none. It need not be the front: what a
-// worker gave back begins to wait anew in front of those that have waited all the time.
-func (q *queue) older(then time.Time) *Exchange {
+// find gives the first exchange of which something is so, nil when there is none.
+func (q *queue) find(so func(*Exchange) bool) *Exchange {
 	for i := range q.used {
-		if ex := q.ring[(q.head+i)%len(q.ring)]; ex != nil && ex.enqueued.Before(then) {
+		if ex := q.ring[(q.head+i)%len(q.ring)]; ex != nil && so(ex) {
 			return ex
 		}
 	}

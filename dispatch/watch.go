@@ -146,13 +146,14 @@ func (d *Dispatcher) findLaggards(now time.Time) {
 	}
 }
 
+// lookAtQueue takes out what has waited for too long. It need not be the front: what a worker gave back begins to wait
+// anew in front of those that have waited all the time.
 func (d *Dispatcher) lookAtQueue(now time.Time, verdicts []verdict) []verdict {
 	limit := d.options.QueueTimeout
-	for limit > 0 {
-		ex := d.queue.older(now.Add(-limit))
-		if ex == nil {
-			break
-		}
+	late := func(ex *Exchange) bool {
+		return limit > 0 && ex.enqueued.Before(now.Add(-limit)) || ex.overdueJob(now)
+	}
+	for ex := d.queue.find(late); ex != nil; ex = d.queue.find(late) {
 		d.queue.remove(ex)
 		ex.state = stateEnded
 		verdicts = append(verdicts, verdict{ex: ex, why: FailQueueTime})
@@ -176,6 +177,10 @@ func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict 
 		}
 		elapsed := now.Sub(ex.clock)
 		switch {
+		case ex.Job != nil:
+			if ex.overdueJob(now) && !ex.lost {
+				verdicts = append(verdicts, w.giveUpJob(ex, uint32(stream), elapsed))
+			}
 		case ex.state == stateSent && options.Timeout > 0 && elapsed > options.Timeout && !ex.waitsForBody():
 			verdicts = append(verdicts, w.giveUp(ex, FailTimeout, uint32(stream), elapsed))
 		case ex.state == stateAnswered && options.StreamTimeout > 0 && elapsed > options.StreamTimeout && ex.unread == 0:
@@ -214,6 +219,20 @@ func (w *WorkerConn) giveUp(ex *Exchange, why *Failure, stream uint32, elapsed t
 	}
 	w.finishDrain()
 	return verdict{ex, why, w, stream, elapsed}
+}
+
+// giveUpJob ends a job whose time is up, whether anybody waits for it still or not.
+func (w *WorkerConn) giveUpJob(ex *Exchange, stream uint32, elapsed time.Duration) verdict {
+	v := verdict{ex, nil, w, stream, elapsed}
+	if ex.state != stateEnded {
+		v.why = FailTimeout
+		ex.state = stateEnded
+	}
+	ex.refs.Add(1) // for carryOut; the stream keeps its own
+	ex.lost = true
+	w.lost++
+	w.dispatcher.workers = remove(w.dispatcher.workers, w) // it is killed soon, whether the job still returns or not
+	return v
 }
 
 // takeBack returns fetched-ahead requests to the queue: those beyond the ones that the worker can have begun.
@@ -270,6 +289,15 @@ func (d *Dispatcher) carryOut(v verdict) {
 	}
 	if v.worker == nil {
 		v.ex.Release()
+		return
+	}
+	if v.ex.Job != nil {
+		go func() {
+			d.logStack(slog.LevelError, "an offloaded function took too long; its process is killed",
+				v.worker, []uint32{v.stream}, "function", string(v.ex.Job.Function), "after", v.elapsed.Round(10*time.Millisecond))
+			v.worker.retire(RetireTimeout) // though it may drain already: it would not end before the job does
+			v.ex.Release()
+		}()
 		return
 	}
 	method, target := string(v.ex.Scope.Method), string(v.ex.Scope.Target)

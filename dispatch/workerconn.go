@@ -18,6 +18,8 @@ const (
 	RetireMaxRequests Retirement = "max-requests"
 	RetireStuck       Retirement = "stuck"
 	RetireProtocol    Retirement = "protocol"
+	// RetireTimeout is for a worker that runs a job for too long: it is to be killed.
+	RetireTimeout Retirement = "timeout"
 )
 
 // WorkerConn is the connection to one worker process.

@@ -15,6 +15,9 @@ type Options struct {
 	// Workers is how many processes run. At least 1; there is no default, because what is right depends on the
 	// machine, which the caller knows.
 	Workers int
+	// OnDemand is for a pool that may never be needed: no worker starts before Demand, and the failure of all of them is
+	// no reason for Run to return; they are started again and again, as after a crash.
+	OnDemand bool
 	// Command is the interpreter and its arguments. A worker finds its connection at descriptor 3 and the control
 	// connection at descriptor 4.
 	Command []string

@@ -13,6 +13,7 @@ const (
 	MaxRequests                   // served as many requests as one worker should
 	Memory                        // took more memory than one worker should
 	Stuck                         // a request of it does not end
+	TimedOut                      // what it was given took too long, and could only be ended with it
 	Reloaded                      // has old code
 	Scaled                        // the pool became smaller
 	Shutdown                      // the server stops
@@ -36,6 +37,8 @@ func (r Reason) String() string {
 		return "memory"
 	case Stuck:
 		return "stuck"
+	case TimedOut:
+		return "timeout"
 	case Reloaded:
 		return "reloaded"
 	case Scaled:

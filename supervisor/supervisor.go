@@ -66,8 +66,10 @@ func New(opts Options) (*Supervisor, error) {
 // about. The error is non-nil only if no worker ever came up: every worker of the first generation failed to start. It
 // is a *backline.Error, with the application's traceback as Detail. Call it once.
 func (s *Supervisor) Run(ctx context.Context) error {
-	for range s.opts.Workers {
-		s.addPlace()
+	if s.opts.OnDemand {
+		s.anyUp = true // whose failure would end the pool are the first workers of one that the server needs
+	} else {
+		s.fill()
 	}
 	done, quit := ctx.Done(), s.quit
 	for !s.stopping || len(*s.workers.Load()) > 0 || !s.preload.ended() {
@@ -88,6 +90,15 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 	s.lives.Wait()
 	return s.failure
+}
+
+// Demand starts the workers of a pool with Options.OnDemand. Only the first call does anything.
+func (s *Supervisor) Demand() {
+	s.inbox.post(func() {
+		if !s.stopping && len(s.places) == 0 {
+			s.fill()
+		}
+	})
 }
 
 // Ready is closed when the first worker is up.
@@ -116,6 +127,12 @@ func (s *Supervisor) EndBy(t time.Time) { s.endBy.Store(&t) }
 
 // Quit kills every worker at once and makes Run return. The second signal of an impatient operator.
 func (s *Supervisor) Quit() { s.quitOnce.Do(func() { close(s.quit) }) }
+
+func (s *Supervisor) fill() {
+	for range s.opts.Workers {
+		s.addPlace()
+	}
+}
 
 func (s *Supervisor) addPlace() {
 	p := &place{respawn: respawn{limits: s.opts.Backoff}}

@@ -17,14 +17,14 @@ const maxFields = 1000
 type Message struct {
 	Kind   Kind
 	Stream uint32
-	Status int              // KindAnswer, KindAnswerOpen, KindStart, KindFile; KindClose's code
-	Reason []byte           // the WSGI status line's reason, nil for the standard one
+	Status int              // KindAnswer, KindAnswerOpen, KindStart, KindFile; KindClose's code, KindReturn's outcome
+	Reason []byte           // the WSGI status line's reason, nil for the standard one; KindOffload's function
 	Fields []backline.Field // the same kinds, KindHint and KindAccept
-	// Data is a body, KindError's message, KindFile's path, KindTrace's text, KindAccept's subprotocol or KindClose's
-	// reason.
+	// Data is a body, KindError's message, KindFile's path, KindTrace's text, KindAccept's subprotocol, KindClose's
+	// reason, KindOffload's arguments or KindReturn's data.
 	Data []byte
 	Text bool // Data of KindSend and KindSendPart is text, valid UTF-8 unless Bad
-	N    int  // KindRead
+	N    int  // KindRead; KindOffload's timeout
 	// Offset and Length say which bytes of KindFile's file are the body; all from Offset on where Length is -1.
 	Offset, Length int64
 	// Bad says why the header fields of an answer cannot be sent; the rest of the message is as usual.
@@ -78,9 +78,9 @@ func shape(kind Kind) int {
 	switch kind {
 	case KindFile:
 		return 7
-	case KindAnswer, KindAnswerOpen, KindStart:
+	case KindAnswer, KindAnswerOpen, KindStart, KindOffload:
 		return 5
-	case KindAccept, KindClose:
+	case KindAccept, KindClose, KindReturn:
 		return 4
 	case KindData, KindError, KindRead, KindHint, KindTrace, KindSend, KindSendPart:
 		return 3
@@ -119,6 +119,22 @@ func (m *Message) read(c *cursor) {
 	case KindClose:
 		m.Status = c.natural()
 		m.Data = c.bytes()
+	case KindOffload:
+		m.Reason = c.bytes()
+		m.readJob(c)
+		m.N = c.natural()
+	case KindReturn:
+		if m.Status = c.natural(); m.Status > int(OutcomeRaised) {
+			c.fail(fmt.Errorf("the outcome %d; expected %d or %d", m.Status, OutcomeReturned, OutcomeRaised))
+		}
+		m.readJob(c)
+	}
+}
+
+// readJob reads a function's arguments or its result.
+func (m *Message) readJob(c *cursor) {
+	if m.Data = c.bytes(); len(m.Data) > MaxJob {
+		c.fail(fmt.Errorf("arguments or a result of %d bytes; at most %d are allowed", len(m.Data), MaxJob))
 	}
 }
 

@@ -36,7 +36,7 @@ func TestKindsAreTheSameEverywhere(t *testing.T) {
 	}
 	python := map[string]string{}
 	for _, line := range pythonKind.FindAllStringSubmatch(readFile(t, "../python/backline/wire.py"), -1) {
-		if !strings.HasPrefix(line[1], "BODY_") && line[1] != "MESSAGE_COST" && line[1] != "PROTOCOL_VERSION" {
+		if !strings.HasPrefix(line[1], "BODY_") && !strings.HasPrefix(line[1], "OUTCOME_") && line[1] != "MESSAGE_COST" && line[1] != "PROTOCOL_VERSION" {
 			python[line[1]] = line[2]
 		}
 	}
@@ -60,6 +60,7 @@ func TestLimitsInTheDocument(t *testing.T) {
 		fmt.Sprintf("64 MiB (%d)", MaxPacket),
 		fmt.Sprintf("| body in one message, both ways | %d bytes |", MaxPiece),
 		fmt.Sprintf("The server may send %d bytes (the window)", Window),
+		fmt.Sprintf("| arguments of a job, and its result | %d bytes |", MaxJob),
 		fmt.Sprintf("| headers of one answer | %d |", maxFields),
 		fmt.Sprintf("| handshake packet | %d MiB, %d values, %d levels |", maxHandshake>>20, maxValues, maxDepth),
 		fmt.Sprintf("%d bytes of shared memory", BegunSize),

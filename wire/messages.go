@@ -50,6 +50,11 @@ const (
 	KindClosed Kind = 25
 	// KindStacks (22, token, [stream, ...]): control connection only; answered with KindTrace.
 	KindStacks Kind = 22
+	// KindJob (26, stream, function, arguments): to a worker of interface "compute": run this function, which another
+	// worker has offloaded. Answered with KindReturn.
+	KindJob Kind = 26
+	// KindResult (27, token, outcome, data): control connection only; what has become of KindOffload.
+	KindResult Kind = 27
 )
 
 // From the worker to the server.
@@ -95,6 +100,24 @@ const (
 	KindSendPart Kind = 46
 	// KindClose (47, stream, code, reason): close the WebSocket, or answer 403 when it is not accepted. KindDone follows.
 	KindClose Kind = 47
+	// KindOffload (48, token, function, arguments, timeout): control connection only, because a worker must be able to
+	// take the result while all that reads its main connection waits for it. timeout is in milliseconds.
+	KindOffload Kind = 48
+	// KindReturn (49, stream, outcome, data): the function has returned or raised; the stream's number is free.
+	KindReturn Kind = 49
+)
+
+// Outcome is what has become of an offloaded function. A worker that ran one knows the first two.
+type Outcome int
+
+// The outcomes. Data is what the function returned or raised, as the two workers write it to each other, else empty.
+const (
+	OutcomeReturned Outcome = 0
+	OutcomeRaised   Outcome = 1
+	OutcomeTimeout  Outcome = 2 // it took too long, waiting included
+	OutcomeBusy     Outcome = 3 // too many wait already
+	OutcomeLost     Outcome = 4 // the process that ran it has ended
+	OutcomeRefused  Outcome = 5 // the server stops, or has no workers for it
 )
 
 // Values of more in KindRequest.
@@ -113,6 +136,10 @@ const MessageCost = 64
 
 // MaxPiece bounds the body in one message, either way, so that no stream holds up the others for long.
 const MaxPiece = 64 << 10
+
+// MaxJob bounds the arguments and the result of an offloaded function. They cross in one message, and the server holds
+// those of every job that waits.
+const MaxJob = 8 << 20
 
 // MaxPacket bounds a packet from a worker: a batch of answers with their first pieces. The worker splits what is more;
 // one that announces more is not one of ours.

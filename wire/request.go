@@ -51,7 +51,21 @@ func (c Codec) AppendRequest(dst []byte, r *Request) []byte {
 	return c.appendInt(dst, r.More)
 }
 
-// AddRequest appends an encoded request under a stream's number.
+// AppendJob encodes a KindJob message with stream number 0, as AppendRequest does. The function is named in text.
+func (c Codec) AppendJob(dst, function, arguments []byte) []byte {
+	dst = c.appendTuple(dst, 4)
+	dst = c.appendInt(dst, int(KindJob))
+	dst = c.appendInt(dst, 0)
+	return c.appendBytes(c.appendUTF8(dst, validUTF8(function)), arguments)
+}
+
+// AddResult appends what has become of an offloaded function.
+func (b *Batch) AddResult(token uint32, outcome Outcome, data []byte) {
+	b.begin(KindResult, token, 4)
+	b.buf = b.codec.appendBytes(b.codec.appendInt(b.buf, int(outcome)), data)
+}
+
+// AddRequest appends an encoded request, or job, under a stream's number.
 func (b *Batch) AddRequest(encoded []byte, stream uint32) {
 	at := len(b.buf) + b.codec.streamAt()
 	b.buf = append(b.buf, encoded...)

@@ -335,3 +335,35 @@ func intsOf(v any) any {
 	}
 	return v
 }
+
+// jobVector is a job on its way to the worker that runs it, and its result on the way back.
+type jobVector struct {
+	Name      string
+	Stream    uint32
+	Function  string
+	Arguments string
+	Token     uint32
+	Outcome   Outcome
+	Data      string
+	Value     any // the messages of the packet
+	Marshal   string
+	Msgpack   string
+}
+
+func TestJobVectors(t *testing.T) {
+	t.Parallel()
+	for _, v := range readVectors[jobVector](t, "jobs.json") {
+		for i, want := range []string{v.Marshal, v.Msgpack} {
+			var batch Batch
+			batch.Reset(codecs[i])
+			batch.AddRequest(codecs[i].AppendJob(nil, []byte(v.Function), mustHex(t, v.Arguments)), v.Stream)
+			batch.AddResult(v.Token, v.Outcome, mustHex(t, v.Data))
+			if got := hex.EncodeToString(batch.Packet()[4:]); got != want {
+				t.Errorf("%s in %s:\n got %s\nwant %s", v.Name, codecs[i], got, want)
+			}
+		}
+		if got := decodeMsgpack(t, mustHex(t, v.Msgpack)); !reflect.DeepEqual(got, plainValue(v.Value)) {
+			t.Errorf("%s read by another msgpack:\n got %#v\nwant %#v", v.Name, got, plainValue(v.Value))
+		}
+	}
+}

@@ -144,6 +144,7 @@ func (a *application) settings(d wire.Defaults) map[string]any {
 		"app": c.App, "requests": a.requests, "factory": c.Factory, "interface": workerInterface(c.WorkerClass),
 		"worker_class": c.WorkerClass, "pythonpath": absolute(c.PythonPath, a.dir), "parallel_limit": c.ParallelLimit,
 		"threads": c.Threads, "worker_connections": c.WorkerConnections, "workers": c.Workers, "lifespan": c.Lifespan,
+		"compute_nice": c.ComputeNice, "compute_queue_size": c.ComputeQueueSize,
 		"asgi_spec_version": c.ASGISpecVersion, "wsgi_window": wsgiWindow, "asgi_window": c.StreamWindow,
 		"websocket_window": c.WebSocketWindow, "sendfile_roots": absolute(c.SendfileRoot, a.dir),
 		"scheme": d.Scheme, "root_path": d.RootPath, "server": []any{d.Server.Host, port},

@@ -144,7 +144,13 @@ func newObserver(d *dispatch.Dispatcher) *observer {
 
 // WorkerUp implements supervisor.Observer.
 func (o *observer) WorkerUp(w *supervisor.Worker) supervisor.Link { //nolint:ireturn // the interface says so
-	retire := func(why dispatch.Retirement) { w.Retire(reasonFor(why)) }
+	retire := func(why dispatch.Retirement) {
+		if why == dispatch.RetireTimeout {
+			w.Kill(supervisor.TimedOut)
+			return
+		}
+		w.Retire(reasonFor(why))
+	}
 	link := o.dispatcher.Attach(w.Name, w.Hello, w.Up, w.Conn, w.Control, w.Begun, retire)
 	o.mu.Lock()
 	defer o.mu.Unlock()

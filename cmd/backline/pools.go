@@ -18,6 +18,7 @@ import (
 // edge, so that none can take another's workers, or its place in a queue.
 type pools struct {
 	all       []*pool
+	computes  []*compute        // those that run what the workers of all offload
 	table     route.Table       // which of them a request is for
 	health    []string          // paths whose requests are urgent
 	reloads   atomic.Int32      // pools that have not finished a reload
@@ -66,7 +67,11 @@ func newPools(p *process, loaded *config.Loaded, log *journal, listeners []*edge
 func (p *pools) add(name string, a *application, log *journal, listeners []*edge.Listener) (*pool, error) {
 	defaults := a.defaults(listeners)
 	options := dispatchOptions(a.config, log.Logger)
-	options.Defaults = defaults
+	compute, err := p.computeFor(a, log, defaults)
+	if err != nil {
+		return nil, err
+	}
+	options.Defaults, options.Jobs = defaults, compute
 	dispatcher := dispatch.New(options)
 	workers := a.supervise(log, newObserver(dispatcher), defaults)
 	workers.Pool, workers.Reloaded = name, p.finishReload
@@ -90,6 +95,7 @@ func (p *pools) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	errs := make([]error, len(p.all))
+	endComputes := p.runComputes(ctx)
 	var group sync.WaitGroup
 	for i, each := range p.all {
 		group.Go(func() {
@@ -99,6 +105,7 @@ func (p *pools) Run(ctx context.Context) error {
 		})
 	}
 	group.Wait()
+	endComputes()
 	return errors.Join(errs...)
 }
 
@@ -108,6 +115,9 @@ func (p *pools) watchClocks(ctx context.Context) error {
 	for _, each := range p.all {
 		group.Go(func() { _ = each.dispatcher.Run(ctx) })
 	}
+	for _, each := range p.computes {
+		group.Go(func() { _ = each.dispatcher.Run(ctx) })
+	}
 	group.Wait()
 	return nil
 }
@@ -115,9 +125,18 @@ func (p *pools) watchClocks(ctx context.Context) error {
 // Reload replaces every worker.
 func (p *pools) Reload() {
 	p.abandoned.Store(false)
-	p.reloads.Store(int32(len(p.all)))
+	var reloading []*supervisor.Supervisor
 	for _, each := range p.all {
-		each.supervisor.Reload()
+		reloading = append(reloading, each.supervisor)
+	}
+	for _, each := range p.computes {
+		if each.started.Load() {
+			reloading = append(reloading, each.supervisor)
+		}
+	}
+	p.reloads.Store(int32(len(reloading)))
+	for _, each := range reloading {
+		each.Reload()
 	}
 }
 
@@ -169,7 +188,7 @@ func (p *pools) bootTimeout() time.Duration {
 	return longest
 }
 
-// HandOver lets the workers end with their last socket.
+// HandOver lets the workers end with their last socket, and what runs their jobs with the last of them.
 func (p *pools) HandOver() {
 	for _, each := range p.all {
 		each.supervisor.HandOver()
@@ -179,6 +198,9 @@ func (p *pools) HandOver() {
 // Quit ends the workers at once.
 func (p *pools) Quit() {
 	for _, each := range p.all {
+		each.supervisor.Quit()
+	}
+	for _, each := range p.computes {
 		each.supervisor.Quit()
 	}
 }

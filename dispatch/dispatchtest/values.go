@@ -93,6 +93,10 @@ func decodePacket(c wire.Codec, payload []byte) []Message {
 			m.N, m.Data = fields[2].(int), []byte(fields[3].(string))
 		case wire.KindCredit:
 			m.N = fields[2].(int)
+		case wire.KindJob:
+			m.Function, m.Data = fields[2].(string), fields[3].([]byte)
+		case wire.KindResult:
+			m.N, m.Data = fields[2].(int), fields[3].([]byte)
 		}
 		all = append(all, m)
 	}

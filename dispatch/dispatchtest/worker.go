@@ -22,10 +22,12 @@ type Message struct {
 	Kind   wire.Kind
 	Stream uint32
 	Scope  map[string]any // KindRequest
-	Data   []byte         // KindRequest, KindBody, KindReceive and KindPart; KindClosed's reason
+	Data   []byte         // KindRequest, KindBody, KindReceive and KindPart; KindClosed's reason; KindJob, KindResult
 	Text   bool           // Data of KindReceive and KindPart came as str
 	More   int            // the same; 1 for true
-	N      int            // KindCredit; KindClosed's code
+	N      int            // KindCredit; KindClosed's code; KindResult's outcome
+
+	Function string // KindJob
 }
 
 // Path is what the request's path was, in an environ or a scope.
@@ -169,7 +171,12 @@ func (w *Worker) SendPacket(payload []byte) {
 
 // SendTrace answers a question for stacks.
 func (w *Worker) SendTrace(token uint32, text string) {
-	payload := w.values().value(w.values().list(nil, 1), Tuple{wire.KindTrace, token, text})
+	w.SendControl(Tuple{wire.KindTrace, token, text})
+}
+
+// SendControl sends a message on the control connection.
+func (w *Worker) SendControl(m Tuple) {
+	payload := w.values().value(w.values().list(nil, 1), m)
 	_, _ = w.control.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(payload))), payload...))
 }
 

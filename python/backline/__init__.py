@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .job import OffloadError as OffloadError
+    from .offloading import ComputeBusy as ComputeBusy
+    from .offloading import aoffload as aoffload
+    from .offloading import offload as offload
     from .parallel import Handle as Handle
     from .parallel import Unfinished as Unfinished
     from .parallel import agather as agather
@@ -17,7 +21,11 @@ if TYPE_CHECKING:
 # The server reads this line from the package it carries, and both ends compare it in their hello.
 __version__ = "0.1.0"
 
-_WHERE = dict.fromkeys(("Handle", "Unfinished", "agather", "gather", "spawn"), "parallel")
+_WHERE = {
+    **dict.fromkeys(("Handle", "Unfinished", "agather", "gather", "spawn"), "parallel"),
+    **dict.fromkeys(("ComputeBusy", "aoffload", "offload"), "offloading"),
+    "OffloadError": "job",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,5 @@
-"""The control connection, served by a thread that the application cannot occupy: it answers with stacks, and it ends
-the process when the server has gone, even while every other thread is busy."""
+"""The control connection, served by a thread that the application cannot occupy: it answers with stacks, takes the
+results of what was offloaded, and ends the process when the server has gone, even while every other thread is busy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import traceback
 # Names of our own: gevent gives those in threading another meaning.
 from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable, Mapping
+from itertools import count
 from types import FrameType
 from typing import Any, Final
 
@@ -33,6 +34,9 @@ class Control:
         self._conn = conn
         self._ending = False
         self._ended = allocate_lock()
+        self._sending = allocate_lock()  # one thread at a time writes
+        self._tokens = count()
+        self._offloaded: dict[int, Callable[[int, bytes], object]] = {}
 
     def start(self) -> None:
         """Begin to listen."""
@@ -59,9 +63,33 @@ class Control:
             if not data:
                 os._exit(1)  # the server has gone: what still runs runs for nobody
             for message in decoder.feed(data):
-                if message[0] == wire.STACKS:
-                    text = self.stacks(message[2])
-                    self._conn.sendall(wire.encode([(wire.TRACE, message[1], text)]))
+                self.take(message)
+
+    def take(self, message: wire.Incoming) -> None:
+        """Do what the server asks, or pass a result on. Called on this connection's thread."""
+        if message[0] == wire.STACKS:
+            self._send((wire.TRACE, message[1], self.stacks(message[2])))
+        elif message[0] == wire.RESULT:
+            settle = self._offloaded.pop(message[1], None)
+            if settle is not None:
+                settle(message[2], message[3])
+
+    def _send(self, message: wire.Outgoing) -> None:
+        data = wire.encode([message])
+        with self._sending:
+            self._conn.sendall(data)
+
+    def offload(self, function: str, arguments: bytes, timeout: int, settle: Callable[[int, bytes], object]) -> int:
+        """Have a function run elsewhere; from any thread. ``settle`` is called with the outcome and its data, on this
+        connection's thread. Gives the token for forget()."""
+        token = next(self._tokens) & 0x7FFFFFFF
+        self._offloaded[token] = settle
+        self._send((wire.OFFLOAD, token, function, arguments, timeout))
+        return token
+
+    def forget(self, token: int) -> None:
+        """Nobody waits for that result any more."""
+        self._offloaded.pop(token, None)
 
     def stacks(self, streams: list[int]) -> str:
         """What runs behind these streams; for none, in every thread and in the start of the application."""

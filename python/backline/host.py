@@ -5,6 +5,10 @@ worker.py fills this in before it imports the application. In a script, a shell 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from .control import Control
+
+control: Control | None = None  # through which functions are offloaded; None also in a process that computes
 settings: dict[str, Any] | None = None  # of the welcome; None outside a worker

@@ -183,14 +183,14 @@ class Pool:
             group.tell()
 
 
-def _greenlets() -> bool:
+def greenlets() -> bool:
     """Whether gevent has put greenlets in the place of threads; locks and thread-locals are then theirs, too."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and monkey.is_module_patched("threading")
 
 
 def _starter() -> Callable[[Callable[[], None]], object]:
-    if _greenlets():
+    if greenlets():
         spawn_greenlet: Callable[[Callable[[], None]], object] = sys.modules["gevent"].spawn
         return spawn_greenlet
     numbers = count(1)
@@ -229,7 +229,7 @@ def _shared() -> Pool:
 def _limit() -> int:
     settings = host.settings or {}
     limit: int = settings.get("parallel_limit", 0)
-    if limit == 0 and _greenlets():
+    if limit == 0 and greenlets():
         limit = GREENLETS * settings.get("worker_connections", 0)
     return limit or DEFAULT_LIMIT
 
@@ -243,7 +243,7 @@ def gather(*calls: Callable[[], Any], timeout: float | None = None, return_excep
     its result.
     """
     _check("gather", calls)
-    _not_on_a_loop("gather", "await agather(...)")
+    not_on_a_loop("gather", "await agather(...)")
     ended = threading.Event()
     until = _until(timeout)
     pool, group = _shared(), Group(calls, ended.set)
@@ -307,7 +307,7 @@ class Handle(Generic[T]):
     def result(self, timeout: float | None = None) -> T:
         """What the call returned or raised. A TimeoutError says that it goes on: ask again later."""
         if not self.done():
-            _not_on_a_loop("result", "await agather(...)")
+            not_on_a_loop("result", "await agather(...)")
         until = _until(timeout)
         if not self._ended.wait(_left(until)):
             raise TimeoutError(f"the call has not ended within {timeout:g} s; it goes on")
@@ -365,7 +365,7 @@ def _check(name: str, calls: tuple[Any, ...]) -> None:
             )
 
 
-def _not_on_a_loop(name: str, instead: str) -> None:
+def not_on_a_loop(name: str, instead: str) -> None:
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:
         raise RuntimeError(

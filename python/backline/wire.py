@@ -31,6 +31,8 @@ STACKS: Final = 22  # token, streams
 RECEIVE: Final = 23  # stream, data
 PART: Final = 24  # stream, data
 CLOSED: Final = 25  # stream, code, reason
+JOB: Final = 26  # stream, function, arguments
+RESULT: Final = 27  # token, outcome, data
 
 # To the server.
 ANSWER: Final = 32  # stream, status, headers, body
@@ -49,15 +51,26 @@ ACCEPT: Final = 44  # stream, subprotocol, headers
 SEND: Final = 45  # stream, data
 SEND_PART: Final = 46  # stream, data
 CLOSE: Final = 47  # stream, code, reason
+OFFLOAD: Final = 48  # token, function, arguments, timeout
+RETURN: Final = 49  # stream, outcome, data
 
 # Values of ``more`` in a request.
 BODY_WHOLE: Final = 0
 BODY_FOLLOWS: Final = 1
 BODY_ON_READ: Final = 2
 
+# Outcomes of what was offloaded.
+OUTCOME_RETURNED: Final = 0
+OUTCOME_RAISED: Final = 1
+OUTCOME_TIMEOUT: Final = 2
+OUTCOME_BUSY: Final = 3
+OUTCOME_LOST: Final = 4
+OUTCOME_REFUSED: Final = 5
+
 WINDOW: Final = 256 * 1024  # bytes of a request's body that may be under way before READ asks for more
 MESSAGE_COST: Final = 64  # what a WebSocket message takes of a window besides its length: empty ones are not free
 MAX_PIECE: Final = 64 * 1024  # bytes of body in one message
+MAX_JOB: Final = 8 * 1024 * 1024  # bytes of an offloaded function's arguments, and of its result
 MAX_PACKET: Final = 64 * 1024 * 1024  # bytes of one packet to the server
 
 # Version 2 of marshal's format has no references between objects: the server need not keep track of them, and writing

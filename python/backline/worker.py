@@ -48,6 +48,8 @@ def greet(conn: socket.socket) -> dict[str, Any]:
     """Say hello; the answer are the settings."""
     conn.sendall(wire.encode([(wire.HELLO, _hello())]))
     host.settings = settings = _welcome(conn)
+    if _computes(settings):
+        os.nice(settings["compute_nice"])  # before the import, which takes time too
     return settings
 
 
@@ -72,6 +74,8 @@ def serve(conn: socket.socket, control: Control, loaded: Loaded, settings: dict[
         gc.freeze()
         conn.sendall(wire.encode([(wire.UP, {**said, **how})]))
 
+    if not _computes(settings):
+        host.control = control
     try:
         loop(loaded, settings)(conn, control, loaded.application, settings, announce)
     except LifespanFailed as failure:
@@ -92,10 +96,16 @@ def _patch(conn: socket.socket, control: Control) -> None:
     cooperative.patch(control)
 
 
+def _computes(settings: dict[str, Any]) -> bool:
+    return settings.get("worker_class") == "compute"
+
+
 def loop(loaded: Loaded, settings: dict[str, Any]) -> Any:
     """How requests are waited for. A template imports it too, which makes no event loop."""
-    if settings.get("worker_class") == "gevent":
-        from .loops import gevent as chosen
+    if _computes(settings):
+        from .loops import compute as chosen
+    elif settings.get("worker_class") == "gevent":
+        from .loops import gevent as chosen  # type: ignore[no-redef]
     elif loaded.interface == "wsgi":
         from .loops import threads as chosen  # type: ignore[no-redef]
     else:

@@ -181,6 +181,12 @@ def test_the_document_has_every_kind() -> None:
         for name, number in vars(wire).items()
         if name.isupper()
         and isinstance(number, int)
-        and not name.startswith(("_", "BODY_", "MAX_", "MESSAGE_COST", "WINDOW", "PROTOCOL"))
+        and not name.startswith(("_", "BODY_", "MAX_", "OUTCOME_", "MESSAGE_COST", "WINDOW", "PROTOCOL"))
     }
     assert document == kinds
+
+
+@pytest.mark.parametrize("vector", vectors("jobs.json"))
+def test_what_the_server_writes_is_the_job(vector: Any) -> None:
+    payload = bytes.fromhex(vector["marshal"])
+    assert wire.Decoder().feed(packet(payload)) == plain(vector["value"])

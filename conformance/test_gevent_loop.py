@@ -149,7 +149,7 @@ def test_reload_waits_for_greenlets(serve: Serve) -> None:
     eventually(lambda: not Path(f"/proc/{before}").exists(), "the old worker ends")
 
 
-@pytest.mark.parametrize("worker", [(), ("--max-requests", "5")])
+@pytest.mark.parametrize("worker", [(), ("--max-requests", "5"), ("--preload",)])
 def test_stops_with_requests_under_way(serve: Serve, worker: tuple[str, ...]) -> None:
     server = serve(*APP, *worker)
     with server.connect() as client:

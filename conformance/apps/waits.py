@@ -49,7 +49,8 @@ def pg_sleep(connection: Any, seconds: float) -> None:
 def mysql_connection() -> Any:
     import pymysql
 
-    return pymysql.connect(host="127.0.0.1", port=int(os.environ["MARIADB"]), user="root")
+    # Without TLS, whose context costs each connection 20 ms and more.
+    return pymysql.connect(host="127.0.0.1", port=int(os.environ["MARIADB"]), user="root", ssl_disabled=True)
 
 
 def mysql_sleep(connection: Any, seconds: float) -> None:

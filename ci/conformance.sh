@@ -18,11 +18,12 @@ export BACKLINE_PYTHONS=$pythons
 run() { .venv/bin/python -m pytest conformance --timeout 300 --durations 15 -o "cache_dir=$PWD/build/pytest" "$@"; }
 
 # A file's tests stay together (loadfile): they share servers.
-quick() { run -m 'not load' --numprocesses "${PROCESSES:-$(($(cores) * 2))}" --dist loadfile "$@"; }
-load() { run -m load "$@"; }
+quick=(-m 'not load' --numprocesses "${PROCESSES:-$(($(cores) * 2))}" --dist loadfile)
+load=(-m load)
 
 case ${1:-} in
-  quick | load) "$@" ;;
-  '') quick && load ;;
+  quick) run "${quick[@]}" "${@:2}" ;;
+  load) run "${load[@]}" "${@:2}" ;;
+  '') run "${quick[@]}" && run "${load[@]}" ;;
   *) run "$@" ;;
 esac

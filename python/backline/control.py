@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import traceback
+
 # Names of our own: gevent gives those in threading another meaning.
 from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable, Mapping

@@ -10,7 +10,7 @@ import pytest
 from harness import Server, in_parallel
 
 LIMIT = 6
-LOOPS = ["threads", "asyncio"]
+LOOPS = ["threads", "gevent", "asyncio"]
 
 
 @pytest.fixture(scope="module", params=LOOPS)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from harness import PATIENCE, Server
@@ -18,12 +19,13 @@ ROUNDS = 8  # at most; as soon as both have had a quiet moment it is decided
 FACTOR = 2.0
 
 
-def p99(server: Server) -> float:
-    """Of the quick page, in milliseconds."""
+def p99(server: Server, enough: Callable[[], object] = lambda: True) -> float:
+    """Of the quick page, in milliseconds. The window is longer where it takes longer for enough to happen."""
     taken: list[float] = []
     with server.connect() as client:
         until = time.perf_counter() + WINDOW
-        while time.perf_counter() < until or len(taken) < 20:
+        while time.perf_counter() < until or len(taken) < 5 or not enough():
+            assert time.perf_counter() < until + 2 * PATIENCE, "nothing is computed"
             begun = time.perf_counter()
             assert client.request("GET", "/quick").status == 200
             taken.append(time.perf_counter() - begun)
@@ -53,7 +55,11 @@ def computing(server: Server, page: str) -> Iterator[list[int]]:
     assert set(answers) == {200}
 
 
-@pytest.mark.parametrize("loop", ["threads", "asyncio"])
+def computes(answers: list[int], count: int) -> bool:
+    return len(answers) >= count
+
+
+@pytest.mark.parametrize("loop", ["threads", "gevent", "asyncio"])
 def test_a_page_that_offloads_leaves_others_their_p99(serve: Callable[..., Server], loop: str) -> None:
     app = "offloading:live" if loop == "asyncio" else "offloading:app"
     server = serve(app, "-k", loop, "--workers", "1", "--threads", "16", "--access-logfile", "")
@@ -62,10 +68,10 @@ def test_a_page_that_offloads_leaves_others_their_p99(serve: Callable[..., Serve
     for _ in range(ROUNDS):
         idle.append(p99(server))
         with computing(server, "/burn") as answers:
-            begun, before = time.monotonic(), len(answers)
-            beside.append(p99(server))
+            begun = time.monotonic()
+            beside.append(p99(server, partial(computes, answers, 2)))
             took += time.monotonic() - begun
-            computed += len(answers) - before
+            computed += len(answers)
         # Whatever else the machine does disturbs single windows, with and without jobs: the best of each is compared.
         if min(beside) <= FACTOR * min(idle):
             break
@@ -77,6 +83,5 @@ def test_a_page_that_offloads_leaves_others_their_p99(serve: Callable[..., Serve
         f"{len(idle)} rounds"
     )
     print(figures)
-    assert computed > 0, figures
     assert min(beside) <= FACTOR * min(idle), figures
     assert without > FACTOR * max(idle), figures

@@ -14,7 +14,7 @@ from harness import PATIENCE, Server, eventually, in_parallel
 from processes import children
 from wsgi_gate import Gate
 
-LOOPS = ["threads", "asyncio"]
+LOOPS = ["threads", "gevent", "asyncio"]
 
 
 def flags(loop: str) -> tuple[str, ...]:

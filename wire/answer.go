@@ -20,11 +20,11 @@ type Message struct {
 	Status int              // KindAnswer, KindAnswerOpen, KindStart, KindFile; KindClose's code, KindReturn's outcome
 	Reason []byte           // the WSGI status line's reason, nil for the standard one; KindOffload's function
 	Fields []backline.Field // the same kinds, KindHint and KindAccept
-	// Data is a body, KindError's message, KindFile's path, KindTrace's text, KindAccept's subprotocol, KindClose's
-	// reason, KindOffload's arguments or KindReturn's data.
+	// Data is a body, KindError's message, KindFile's path, KindAccept's subprotocol, KindClose's reason, KindOffload's
+	// arguments, KindReturn's data, or the text of KindTrace, KindStall, KindReport or KindCrowd.
 	Data []byte
 	Text bool // Data of KindSend and KindSendPart is text, valid UTF-8 unless Bad
-	N    int  // KindRead; KindOffload's timeout
+	N    int  // KindRead; KindOffload's timeout, the milliseconds of KindStall and KindCrowd
 	// Offset and Length say which bytes of KindFile's file are the body; all from Offset on where Length is -1.
 	Offset, Length int64
 	// Bad says why the header fields of an answer cannot be sent; the rest of the message is as usual.
@@ -80,9 +80,9 @@ func shape(kind Kind) int {
 		return 7
 	case KindAnswer, KindAnswerOpen, KindStart, KindOffload:
 		return 5
-	case KindAccept, KindClose, KindReturn:
+	case KindAccept, KindClose, KindReturn, KindStall, KindCrowd:
 		return 4
-	case KindData, KindError, KindRead, KindHint, KindTrace, KindSend, KindSendPart:
+	case KindData, KindError, KindRead, KindHint, KindTrace, KindReport, KindSend, KindSendPart:
 		return 3
 	case KindEnd, KindDone, KindAlive:
 		return 2
@@ -103,10 +103,13 @@ func (m *Message) read(c *cursor) {
 		m.readFile(c)
 	case KindData:
 		m.readPiece(c)
-	case KindError, KindTrace:
+	case KindError, KindTrace, KindReport:
 		m.Data = c.bytes()
 	case KindRead:
 		m.N = c.natural()
+	case KindStall, KindCrowd:
+		m.N = c.natural()
+		m.Data = c.bytes()
 	case KindHint:
 		m.readFields(c)
 	case KindAccept:

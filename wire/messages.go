@@ -55,6 +55,13 @@ const (
 	KindJob Kind = 26
 	// KindResult (27, token, outcome, data): control connection only; what has become of KindOffload.
 	KindResult Kind = 27
+	// KindWatch (28, 0): control connection only; the worker owes a sign of life, so its loop may be stuck.
+	KindWatch Kind = 28
+	// KindSnapshot (29, token): control connection only; answered with KindReport, which has every stack.
+	KindSnapshot Kind = 29
+	// KindProfile (30, token, milliseconds, rate): control connection only; answered with KindReport when the time is
+	// over. 0 milliseconds end the one that is being taken, which is then answered.
+	KindProfile Kind = 30
 )
 
 // From the worker to the server.
@@ -105,6 +112,14 @@ const (
 	KindOffload Kind = 48
 	// KindReturn (49, stream, outcome, data): the function has returned or raised; the stream's number is free.
 	KindReturn Kind = 49
+	// KindStall (56, stream, milliseconds, text): control connection only; the loop has not turned for so long, and this
+	// is the stack that holds it. stream is whose request that is, NoStream where it is none's or not known.
+	KindStall Kind = 56
+	// KindReport (57, token, text): control connection only; text is JSON.
+	KindReport Kind = 57
+	// KindCrowd (58, n, milliseconds, text): control connection only; n pieces of synchronous work of an ASGI application
+	// have waited for a thread for so long, and these are the stacks of those who have one.
+	KindCrowd Kind = 58
 )
 
 // Outcome is what has become of an offloaded function. A worker that ran one knows the first two.
@@ -119,6 +134,9 @@ const (
 	OutcomeLost     Outcome = 4 // the process that ran it has ended
 	OutcomeRefused  Outcome = 5 // the server stops, or has no workers for it
 )
+
+// NoStream in KindStall names no request.
+const NoStream = 1<<31 - 1
 
 // Values of more in KindRequest.
 const (

@@ -155,7 +155,8 @@ func TestBatch(t *testing.T) {
 		b.Add(KindStop, 0)
 		b.AddStacks(3, []uint32{4, 5})
 		b.AddStacks(6, nil)
-		if b.Len() != 7 || b.Size() != len(b.Packet()) {
+		b.AddProfile(7, 10_000, 100)
+		if b.Len() != 8 || b.Size() != len(b.Packet()) {
 			t.Errorf("%s: Len = %d, Size = %d of %d", c, b.Len(), b.Size(), len(b.Packet()))
 		}
 		got := readBack(t, c, b.Packet())
@@ -163,7 +164,7 @@ func TestBatch(t *testing.T) {
 			t.Errorf("%s: the request is %v", c, request)
 		}
 		rest := fmt.Sprintf("%v", got[1:])
-		want := "[[17 1 [112 105 101 99 101] true] [17 1 [] false] [18 2 65536] [21 0] [22 3 [4 5]] [22 6 []]]"
+		want := "[[17 1 [112 105 101 99 101] true] [17 1 [] false] [18 2 65536] [21 0] [22 3 [4 5]] [22 6 []] [30 7 10000 100]]"
 		if rest != want {
 			t.Errorf("%s:\n got %s\nwant %s", c, rest, want)
 		}

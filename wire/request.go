@@ -121,6 +121,12 @@ func (b *Batch) AddStacks(token uint32, streams []uint32) {
 	}
 }
 
+// AddProfile asks for a profile.
+func (b *Batch) AddProfile(token uint32, milliseconds, rate int) {
+	b.begin(KindProfile, token, 4)
+	b.buf = b.codec.appendInt(b.codec.appendInt(b.buf, milliseconds), rate)
+}
+
 func (b *Batch) begin(kind Kind, stream uint32, size int) {
 	b.buf = b.codec.appendTuple(b.buf, size)
 	b.buf = b.codec.appendInt(b.buf, int(kind))

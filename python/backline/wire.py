@@ -33,6 +33,9 @@ PART: Final = 24  # stream, data
 CLOSED: Final = 25  # stream, code, reason
 JOB: Final = 26  # stream, function, arguments
 RESULT: Final = 27  # token, outcome, data
+WATCH: Final = 28  # 0
+SNAPSHOT: Final = 29  # token
+PROFILE: Final = 30  # token, milliseconds, rate
 
 # To the server.
 ANSWER: Final = 32  # stream, status, headers, body
@@ -53,6 +56,11 @@ SEND_PART: Final = 46  # stream, data
 CLOSE: Final = 47  # stream, code, reason
 OFFLOAD: Final = 48  # token, function, arguments, timeout
 RETURN: Final = 49  # stream, outcome, data
+STALL: Final = 56  # stream, milliseconds, text
+REPORT: Final = 57  # token, text
+CROWD: Final = 58  # n, milliseconds, text
+
+NO_STREAM: Final = 2**31 - 1  # in STALL: no request is known to hold the loop
 
 # Values of ``more`` in a request.
 BODY_WHOLE: Final = 0

@@ -1,33 +1,37 @@
-"""The control connection, served by a thread that the application cannot occupy: it answers with stacks, takes the
-results of what was offloaded, and ends the process when the server has gone, even while every other thread is busy."""
+"""The control connection, served by a thread that the application cannot occupy: it tells what runs (stacks, a
+profile), watches the event loop, takes the results of what was offloaded, and ends the process when the server has gone,
+even while every other thread is busy.
+
+What it is made of is imported here, before the application can replace it: gevent puts greenlets where threads were.
+"""
 
 from __future__ import annotations
 
-import importlib
 import os
 import socket
 import sys
-import threading
-import traceback
-
-# Names of our own: gevent gives those in threading another meaning.
+from _socket import AF_UNIX, SOCK_STREAM, socketpair
 from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import count
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from . import wire
+from .profiler import Profile
+from .stacks import DEEPEST, Everything, Line, Loop, awaited_by, frames_of, lines_of, text_of, theirs, thread_names
+from .watchdog import Nothing, Watch
 
-_OURS: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
-_NOT_THEIRS: Final = (_OURS, "<frozen importlib", os.path.join(os.path.dirname(importlib.__file__), ""))
-_AWAITED: Final = ("cr_await", "gi_yieldfrom", "ag_await")  # where a coroutine keeps what it waits for
+if TYPE_CHECKING:
+    import _socket
+
 BOOT: Final = -1  # in place of a stream: the start of the application
 
 
 class Control:
     """Answers on ``conn``. A loop says in ``running`` which thread runs which stream, and gives with ``extra`` the
-    stack of what is no thread."""
+    stack of what is no thread; one that can be stuck has itself watched."""
 
     def __init__(self, conn: socket.socket) -> None:
         self.running: Mapping[int, int] = {}
@@ -38,6 +42,10 @@ class Control:
         self._sending = allocate_lock()  # one thread at a time writes
         self._tokens = count()
         self._offloaded: dict[int, Callable[[int, bytes], object]] = {}
+        self._loop: Loop | None = None
+        self._watch: Watch | None = None
+        self._profile: Profile | None = None
+        self._hidden: set[int] = set()  # threads that are nobody's concern
 
     def start(self) -> None:
         """Begin to listen."""
@@ -51,7 +59,25 @@ class Control:
         self._ended.acquire()
         self._conn.detach()  # and not closed: nobody else may get the number, which the forked worker's will have
 
+    def watch(self, loop: Loop, milliseconds: int) -> Watch | Nothing:
+        """Tell the server when the loop has not turned for so long; never with 0. Called once, by the loop's thread."""
+        self._loop = loop
+        if milliseconds <= 0:
+            return Nothing()
+        ours, woken = socketpair(AF_UNIX, SOCK_STREAM)
+        ours.setblocking(False)
+
+        def wake() -> None:
+            with suppress(BlockingIOError):  # then it has been woken often enough
+                ours.send(b".")
+
+        self._watch = watch = Watch(loop, milliseconds / 1000, wake, self._tell)
+        # On a thread of its own, because stacks take their time, and then the watch would see nothing.
+        start_new_thread(self._keep_watch, (watch, woken))
+        return watch
+
     def _serve(self) -> None:
+        self._hidden.add(get_ident())
         decoder = wire.Decoder()
         while True:
             try:
@@ -68,12 +94,68 @@ class Control:
 
     def take(self, message: wire.Incoming) -> None:
         """Do what the server asks, or pass a result on. Called on this connection's thread."""
-        if message[0] == wire.STACKS:
-            self._send((wire.TRACE, message[1], self.stacks(message[2])))
-        elif message[0] == wire.RESULT:
-            settle = self._offloaded.pop(message[1], None)
+        kind, token = message[0], message[1]
+        if kind == wire.STACKS:
+            self._send((wire.TRACE, token, self.stacks(message[2])))
+        elif kind == wire.WATCH and self._watch is not None:
+            self._watch.arm()
+        elif kind == wire.SNAPSHOT:
+            self._report(token, Everything(self.running, self._loop, self._hidden).collect())
+        elif kind == wire.PROFILE:
+            self._begin_profile(token, message[2], message[3])
+        elif kind == wire.RESULT:
+            settle = self._offloaded.pop(token, None)
             if settle is not None:
                 settle(message[2], message[3])
+
+    def _begin_profile(self, token: int, milliseconds: int, rate: int) -> None:
+        if milliseconds == 0:
+            if self._profile is not None:
+                self._profile.cancelled = True
+        elif self._profile is not None:
+            self._report(token, {"error": "another profile of this worker is being taken"})
+        else:
+            self._profile = Profile(milliseconds / 1000, rate, self.running, self._loop)
+            start_new_thread(self._take_profile, (self._profile, token))
+
+    def _take_profile(self, profile: Profile, token: int) -> None:
+        me = get_ident()
+        self._hidden.add(me)
+        try:
+            found = profile.run(self._hidden)
+        finally:
+            self._profile = None  # before the answer, after which the next may be asked for
+            self._hidden.discard(me)
+        self._report(token, found)
+
+    def _keep_watch(self, watch: Watch, woken: _socket.socket) -> None:
+        self._hidden.add(get_ident())
+        while True:
+            woken.setblocking(True)
+            woken.recv(256)
+            woken.settimeout(watch.interval)
+            while watch.armed:
+                try:
+                    woken.recv(256)
+                except TimeoutError:
+                    watch.look()
+
+    def _tell(self, stream: int | None, seconds: float, text: str) -> None:
+        self._send((wire.STALL, wire.NO_STREAM if stream is None else stream, int(seconds * 1000), text))
+
+    def tell_crowd(self, threads: str, waiting: int, seconds: float) -> None:
+        """Tell the server that work waits for threads whose names begin so. It takes no time of the caller's."""
+
+        def tell() -> None:
+            busy = [ident for ident, name in thread_names().items() if name.startswith(threads)]
+            self._send((wire.CROWD, waiting, int(seconds * 1000), self._texts(busy)))
+
+        start_new_thread(tell, ())
+
+    def _report(self, token: int, what: dict[str, Any]) -> None:
+        import json  # costs every worker memory, and most are never asked
+
+        self._send((wire.REPORT, token, json.dumps(what)))
 
     def _send(self, message: wire.Outgoing) -> None:
         data = wire.encode([message])
@@ -94,37 +176,41 @@ class Control:
 
     def stacks(self, streams: list[int]) -> str:
         """What runs behind these streams; for none, in every thread and in the start of the application."""
-        frames = sys._current_frames()
-        # Not threading.enumerate(): under gevent its lock is one for greenlets.
-        names = {ident: thread.name for ident, thread in getattr(threading, "_active", {}).copy().items()}
-        found = []
-        for ident, frame in frames.items():
-            if ident == get_ident() or (streams and self.running.get(ident) not in streams):
-                continue
-            found.append(f"thread {names.get(ident, ident)}:\n{thread_stack(frame)}")
+        threads = [ident for ident in sys._current_frames() if not streams or self.running.get(ident) in streams]
+        texts = [found] if (found := self._texts(threads)) else []
         if self.extra is not None:
-            found += [text for stream in streams or [BOOT] if (text := self.extra(stream))]
-        return "\n".join(found) or "(it ended meanwhile)"
+            texts += [text for stream in streams or [BOOT] if (text := self.extra(stream))]
+        return "\n".join(texts) or "(it ended meanwhile)"
+
+    def _texts(self, threads: list[int]) -> str:
+        """The stacks of threads, as one where they are the same."""
+        names = thread_names()
+        found: dict[str, list[str]] = {}
+        for ident in threads:
+            stack = "" if ident in self._hidden else _text(lines_of(frames_of(ident)))
+            if stack:  # or it has ended meanwhile
+                found.setdefault(stack, []).append(str(names.get(ident, ident)))
+        return "\n".join(f"thread {_several(who)}:\n{stack}" for stack, who in found.items())
 
 
-def thread_stack(frame: FrameType, *others: str) -> str:
+def _several(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def thread_stack(frame: FrameType | None, *others: str) -> str:
     """The stack of a thread as a traceback has it, innermost last, without our frames around the application, those of
     the import system, and those of files whose names begin with one of ``others``."""
-    entries = traceback.extract_stack(frame)
-    first = next((n for n, entry in enumerate(entries) if entry.filename.startswith(_OURS)), 0)
-    own = [entry for entry in entries[first:] if not entry.filename.startswith((*_NOT_THEIRS, *others))]
-    return "".join(traceback.format_list(own or entries))
+    frames: list[FrameType] = []
+    while frame is not None and len(frames) < DEEPEST:
+        frames.append(frame)
+        frame = frame.f_back
+    return _text([line for line in lines_of(frames) if not line[0].co_filename.startswith(others)])
 
 
 def coroutine_stack(coroutine: Any) -> str:
-    """The same of a coroutine that waits: asyncio's own Task.get_stack() ends where the first await is."""
-    entries = traceback.StackSummary()
-    while coroutine is not None:
-        for kind in ("cr", "gi", "ag"):
-            frame = getattr(coroutine, f"{kind}_frame", None)
-            if frame is not None:
-                entries.extend(traceback.StackSummary.extract([(frame, frame.f_lineno)]))
-                break
-        coroutine = next(filter(None, (getattr(coroutine, name, None) for name in _AWAITED)), None)
-    own = [entry for entry in entries if not entry.filename.startswith(_NOT_THEIRS)]
-    return "".join(traceback.format_list(own or entries))
+    """The same of a coroutine that waits."""
+    return _text(awaited_by(coroutine))
+
+
+def _text(lines: list[Line]) -> str:
+    return text_of(theirs(lines) or lines)

@@ -61,6 +61,11 @@ class Slots:
         self._waiting: dict[Slot, None] = {}
         self._clock = clock
         self._looking = False
+        self._since = 0.0  # when work began to wait
+        self._told = False
+        # Told once when work has waited for so many seconds, until none waits any more; never with 0.
+        self.stall = 0.0
+        self.tell: Callable[[int, float], None] = lambda waiting, seconds: None
 
     # All of these are called with the lock held.
 
@@ -82,7 +87,7 @@ class Slots:
         else:
             self._waiting[slot] = None
             if not self._looking:
-                self._looking = True
+                self._looking, self._since, self._told = True, monotonic(), False
                 self._clock.call_soon_threadsafe(self._clock.call_later, IDLE, self._look)
 
     def give_back(self, slot: Slot) -> None:
@@ -114,6 +119,9 @@ class Slots:
             self._looking = bool(self._waiting)
             if self._looking:
                 self._clock.call_later(IDLE, self._look)
+                if 0 < self.stall <= now - self._since and not self._told:
+                    self._told = True
+                    self.tell(len(self._waiting), now - self._since)
 
 
 class Slot(Executor):

@@ -16,6 +16,7 @@ from .control import Control
 from .errors import without_ours
 from .importer import ImportFailure, Loaded, load
 from .lifespan import LifespanFailed
+from .stacks import remember_greenlets
 
 # What the parent leaves open in a worker.
 CONNECTION_FD = 3
@@ -71,6 +72,7 @@ def serve(conn: socket.socket, control: Control, loaded: Loaded, settings: dict[
 
     def announce(how: dict[str, Any]) -> None:
         # What has been imported stays for good: the garbage collector need not look through it again and again.
+        remember_greenlets()
         gc.freeze()
         conn.sendall(wire.encode([(wire.UP, {**said, **how})]))
 

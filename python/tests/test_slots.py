@@ -51,6 +51,32 @@ def test_an_idle_requests_thread_changes_hands_when_the_clock_says_so() -> None:
         slot.shutdown()
 
 
+def test_work_that_waits_long_is_told_once() -> None:
+    clock, told = Clock(), []
+    slots = Slots(1, clock)
+    slots.stall, slots.tell = 1.0, lambda waiting, seconds: told.append((waiting, seconds))
+    gate = threading.Event()
+    busy, first, second = Slot(slots), Slot(slots), Slot(slots)
+    running = busy.submit(gate.wait, PATIENCE)
+    waiting = [first.submit(int), second.submit(int)]
+    clock.later.pop()()
+    assert told == [], "it has not waited for long"
+    slots._since -= 1.0
+    clock.later.pop()()
+    clock.later.pop()()
+    assert len(told) == 1, "once for the whole episode"
+    assert told[0][0] == 2
+    assert told[0][1] >= 1.0
+    gate.set()
+    assert running.result(PATIENCE)
+    for slot in (busy, first, second):
+        slot.shutdown()
+    for each in waiting:
+        each.result(PATIENCE)
+    clock.later.pop()()
+    assert not clock.later, "nobody waits any more"
+
+
 def test_an_idle_sockets_thread_changes_hands_at_once() -> None:
     clock = Clock()
     slots = Slots(1, clock)

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -19,13 +20,15 @@ from ..call import Call
 from ..control import BOOT, Control, coroutine_stack, thread_stack
 from ..lifespan import Lifespan
 from ..slots import SYNC_THREAD, Slots, around
+from ..stacks import thread_names
+from ..watchdog import Nothing, Watch
 from ..websocket import WebSocket
 
 LIFESPAN_STOP = 8.0  # seconds for an application to shut down; then the server sends SIGTERM, after 10 s
 
 
 class Connection(asyncio.Protocol):
-    """The connection to the server. It implements call.Link."""
+    """The connection to the server. It implements call.Link and stacks.Loop."""
 
     def __init__(self, runner: Runner, loop: asyncio.AbstractEventLoop) -> None:
         self.turn = 0
@@ -43,7 +46,9 @@ class Connection(asyncio.Protocol):
         self._start: Callable[[Any], asyncio.Task[None]] = partial(asyncio.Task, loop=loop, **eager)
         self.future = loop.create_future
         self.lifespan: asyncio.Task[None] | None = None
-        self._thread = threading.get_ident()
+        self.thread = threading.get_ident()
+        self.watch: Watch | Nothing = Nothing()
+        self._pokes = 0
 
     # asyncio.Protocol
 
@@ -51,6 +56,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # uvloop's does not inherit from asyncio.Transport
 
     def data_received(self, data: bytes) -> None:
+        if not self.watch.armed:
+            self.watch.arm()
         runner, calls, start = self._runner, self.calls, self._start
         for message in self._decoder.feed(data):
             if message[0] == wire.REQUEST:
@@ -92,6 +99,21 @@ class Connection(asyncio.Protocol):
         out, self._out = self._out, []
         self._transport.write(wire.encode(out or [(wire.ALIVE, 0)]))
 
+    # stacks.Loop
+
+    def turns(self) -> int:
+        return self.turn + self._pokes
+
+    def poke(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._poked)
+
+    def _poked(self) -> None:
+        self._pokes += 1
+
+    def requests(self) -> dict[int, Any]:
+        return {stream: call.task for stream, call in self.calls.copy().items()}
+
     # The end.
 
     def stop(self) -> None:
@@ -112,17 +134,17 @@ class Connection(asyncio.Protocol):
             return None
         coroutine: Any = task.get_coro()
         frames = sys._current_frames()
-        loop = frames.get(self._thread)
+        loop = frames.get(self.thread)
         busy = thread_stack(loop) if loop is not None and not _idle(loop) else ""
         if getattr(coroutine, "cr_running", False):
             return f"task, running:\n{busy}"
         found = [f"task, waiting:\n{coroutine_stack(coroutine)}"]
         if busy:
             found.append(f"meanwhile the event loop runs:\n{busy}")
-        for thread in threading.enumerate():
-            frame = frames.get(thread.ident or 0)
-            if thread.name.startswith(SYNC_THREAD) and frame is not None and not _idle(frame):
-                found.append(f"thread {thread.name}:\n{thread_stack(frame)}")
+        for ident, name in thread_names().items():
+            frame = frames.get(ident)
+            if name.startswith(SYNC_THREAD) and frame is not None and not _idle(frame):
+                found.append(f"thread {name}:\n{thread_stack(frame)}")
         return "".join(found)
 
 
@@ -145,11 +167,14 @@ async def _serve(
     runner.link = connection = Connection(runner, loop)
     runner.begun = begun.shared()
     control.extra = connection.stack
+    connection.watch = control.watch(connection, settings.get("loop_stall", 0))
     lifespan = Lifespan(application, settings["lifespan"], loop.create_future)
     connection.lifespan = task = loop.create_task(lifespan.run())
     await lifespan.startup()
     runner.support(lifespan.state)
-    runner.around = around(Slots(settings["threads"], loop))
+    slots = Slots(settings["threads"], loop)
+    slots.stall, slots.tell = settings.get("busy_stall", 0) / 1000, partial(control.tell_crowd, SYNC_THREAD)
+    runner.around = around(slots)
     announce({"loop": "asyncio", "concurrency": settings["worker_connections"]})
     loop.add_signal_handler(signal.SIGTERM, connection.stop)
     await loop.create_connection(lambda: connection, sock=conn)

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -118,8 +119,8 @@ func (w *WorkerConn) handle(m *wire.Message) error {
 	switch m.Kind {
 	case wire.KindAlive:
 		return nil
-	case wire.KindTrace, wire.KindOffload:
-		return fmt.Errorf("a message of kind %d on the main connection", m.Kind)
+	case wire.KindTrace, wire.KindOffload, wire.KindStall, wire.KindReport, wire.KindCrowd:
+		return fmt.Errorf("a message of kind %d on the main connection; it belongs on the control connection", m.Kind)
 	}
 	ex, before, err := w.advance(m)
 	if ex == nil || err != nil {
@@ -279,6 +280,23 @@ func next(now state, m *wire.Message) state {
 // Stacks asks the worker what runs behind these streams, for a log. It waits at most patience.
 func (w *WorkerConn) Stacks(streams []uint32, patience time.Duration) string {
 	return w.control.stacks(streams, patience)
+}
+
+// Snapshot asks the worker for all its stacks, Profile to be sampled for some time: JSON, as docs/protocol.md has it.
+func (w *WorkerConn) Snapshot(ctx context.Context) ([]byte, error) {
+	return w.control.report(ctx, stackPatience, func(b *wire.Batch, token uint32) { b.Add(wire.KindSnapshot, token) })
+}
+
+// Profile is documented with Snapshot. Where ctx ends before, sampling ends too.
+func (w *WorkerConn) Profile(ctx context.Context, during time.Duration, rate int) ([]byte, error) {
+	milliseconds := max(1, int(during.Milliseconds()))
+	answer, err := w.control.report(ctx, during+profilePatience, func(b *wire.Batch, token uint32) {
+		b.AddProfile(token, milliseconds, rate)
+	})
+	if ctx.Err() != nil {
+		w.control.send(func(b *wire.Batch) { b.AddProfile(0, 0, 0) })
+	}
+	return answer, err
 }
 
 func (d *Dispatcher) logStack(level slog.Level, text string, w *WorkerConn, streams []uint32, args ...any) {

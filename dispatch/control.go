@@ -1,7 +1,10 @@
 package dispatch
 
 import (
+	"context"
+	"errors"
 	"maps"
+	"math"
 	"net"
 	"slices"
 	"sync"
@@ -10,9 +13,11 @@ import (
 	"backline/wire"
 )
 
-// stackPatience is how long a worker may take to print its stacks: it needs the interpreter's lock, which a thread in a
-// tight loop gives up every 5 ms.
-const stackPatience = 3 * time.Second
+// How long a worker may take. It needs the interpreter's lock, which a thread in a tight loop gives up every 5 ms.
+const (
+	stackPatience   = 3 * time.Second
+	profilePatience = 10 * time.Second // beyond the time that it samples: to write down what it has
+)
 
 // control is the worker's second connection, served there by a thread that the application cannot occupy. Its mutex
 // guards what the fields below it say; it is never held together with the dispatcher's.
@@ -101,8 +106,8 @@ func (c *control) abandon() []*Exchange {
 	return all
 }
 
-// readLoop passes traces to those who asked, until the connection ends.
-func (c *control) readLoop() {
+// readLoop passes answers to those who asked, and what the worker tells by itself on, until the connection ends.
+func (c *control) readLoop(told func(kind wire.Kind, number uint32, elapsed time.Duration, stack string)) {
 	reader := wire.NewReader(c.conn)
 	var messages wire.Messages
 	var m wire.Message
@@ -116,10 +121,12 @@ func (c *control) readLoop() {
 				break
 			}
 			switch m.Kind {
-			case wire.KindTrace:
+			case wire.KindTrace, wire.KindReport:
 				c.answer(m.Stream, string(m.Data))
 			case wire.KindOffload:
 				c.offload(&m)
+			case wire.KindStall, wire.KindCrowd:
+				told(m.Kind, m.Stream, time.Duration(m.N)*time.Millisecond, string(m.Data))
 			}
 		}
 	}
@@ -148,24 +155,60 @@ func (c *control) answer(token uint32, text string) {
 
 // stacks asks for stacks and waits for them.
 func (c *control) stacks(streams []uint32, patience time.Duration) string {
-	c.mu.Lock()
-	if c.waiting == nil {
-		c.mu.Unlock()
-		return workerGone
+	text, err := c.ask(context.Background(), patience, func(b *wire.Batch, token uint32) { b.AddStacks(token, streams) })
+	if err != nil {
+		return "(" + err.Error() + ")"
 	}
-	c.token++
-	token, answer := c.token, make(chan string, 1)
-	c.waiting[token] = answer
-	c.mu.Unlock()
-	c.send(func(b *wire.Batch) { b.AddStacks(token, streams) })
+	return text
+}
+
+// report asks for something that is answered with JSON.
+func (c *control) report(
+	ctx context.Context, patience time.Duration, question func(b *wire.Batch, token uint32),
+) ([]byte, error) {
+	text, err := c.ask(ctx, patience, question)
+	if text == workerGone {
+		err = errors.New("it has gone")
+	}
+	return []byte(text), err
+}
+
+// ask sends a question and waits for its answer.
+func (c *control) ask(
+	ctx context.Context, patience time.Duration, question func(b *wire.Batch, token uint32),
+) (string, error) {
+	token, answer := c.expect()
+	if answer == nil {
+		return workerGone, nil
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	var err error
+	c.send(func(b *wire.Batch) { question(b, token) })
 	select {
 	case text := <-answer:
-		return text
-	case <-time.After(patience):
-		c.mu.Lock()
-		delete(c.waiting, token)
-		c.mu.Unlock()
-		return "(no answer: something in the process holds the interpreter's lock and never lets go, " +
-			"such as a loop in C code)"
+		return text, nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+		err = errors.New("no answer: something in the process holds the interpreter's lock and never lets go, " +
+			"such as a loop in C code")
 	}
+	c.mu.Lock()
+	delete(c.waiting, token)
+	c.mu.Unlock()
+	return "", err
+}
+
+// expect makes room for an answer; nil where none will come.
+func (c *control) expect() (token uint32, answer chan string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting == nil {
+		return 0, nil
+	}
+	c.token = (c.token + 1) & math.MaxInt32
+	answer = make(chan string, 1)
+	c.waiting[c.token] = answer
+	return c.token, answer
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,8 @@ type Dispatcher struct {
 	stopping bool
 	ticking  bool
 	turns    uint64 // of the clock, so far
+	stalls   Stalls // of all workers that there have been
+	muted    muted
 }
 
 // served is how requests are to be written: known before a worker is chosen, so that it can be done outside the lock.
@@ -57,8 +60,8 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 ) *WorkerConn {
 	w := &WorkerConn{
 		Name: name, PID: hello.PID, dispatcher: d, conn: conn, control: newControl(control, hello.Codec),
-		begun: begun, codec: hello.Codec, wsgi: up.Interface != "asgi", loop: up.EventLoop, concurrency: up.Concurrency,
-		retire: retire,
+		begun: begun, codec: hello.Codec, wsgi: up.Interface != "asgi", loop: up.EventLoop, loopName: up.Loop,
+		concurrency: up.Concurrency, retire: retire,
 
 		calm: make(chan struct{}), idle: make(chan struct{}), gone: make(chan struct{}), wrote: make(chan struct{}),
 		rest: d.lifetime(), packet: 1,
@@ -77,10 +80,17 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 	go w.readLoop()
 	go w.control.writeLoop()
 	go func() {
-		w.control.readLoop()
+		w.control.readLoop(w.told)
 		w.cancelJobs()
 	}()
 	return w
+}
+
+// Workers gives those whose connection is open, draining ones included.
+func (d *Dispatcher) Workers() []*WorkerConn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.live)
 }
 
 // lifetime draws after how many requests a worker is to be replaced; -1 for never. The jitter keeps workers that came

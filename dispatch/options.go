@@ -33,6 +33,9 @@ type Options struct {
 	MaxRequests, MaxRequestsJitter int
 	// Jobs takes what the workers offload. nil: they get an error.
 	Jobs Jobs
+	// BusyStall is how long a request may wait for a worker whose every thread is busy before that is logged, with what
+	// the threads do. 0: it is not.
+	BusyStall time.Duration
 	// Defaults are what the workers were told in their welcome.
 	Defaults wire.Defaults
 	// Log receives what people should know. nil: nothing is logged.

@@ -102,8 +102,13 @@ func (d *Dispatcher) look(now time.Time) {
 	d.now = now
 	d.turns++
 	verdicts := d.lookAtQueue(now, nil)
+	var suspects []*WorkerConn
 	for _, w := range d.live {
-		w.suspect = !w.unheard.IsZero() && now.Sub(w.unheard) > suspicious
+		owes := !w.unheard.IsZero() && now.Sub(w.unheard) > suspicious
+		if owes && !w.suspect {
+			suspects = append(suspects, w)
+		}
+		w.suspect = owes
 		verdicts = w.lookAtStreams(now, verdicts)
 	}
 	d.findLaggards(now)
@@ -116,10 +121,17 @@ func (d *Dispatcher) look(now time.Time) {
 			w.takeBackUntouched()
 		}
 	}
+	crowds := d.lookForCrowds(now)
 	d.feed()
 	d.unlock()
 	for _, v := range verdicts {
 		d.carryOut(v)
+	}
+	for _, w := range suspects {
+		go w.watchOn()
+	}
+	for _, c := range crowds {
+		go c.log()
 	}
 }
 
@@ -278,6 +290,7 @@ func (w *WorkerConn) recall(back []*Exchange) {
 		stone.dispatcher, stone.worker, stone.stream, stone.order = w.dispatcher, w, ex.stream, ex.order
 		w.streams[ex.stream] = stone
 		w.abandon(stone, wire.KindCancel)
+		w.recalled++
 	}
 	w.dispatcher.requeue(back)
 }

@@ -33,7 +33,8 @@ type WorkerConn struct {
 	begun       *wire.Begun // says of each stream whether the application has seen it; outlives the worker
 	codec       wire.Codec
 	wsgi        bool
-	loop        bool // it has an event loop, which owes signs of life and ends a request that is cancelled
+	loop        bool   // it has an event loop, which owes signs of life and ends a request that is cancelled
+	loopName    string // how the worker waits, as it says itself
 	concurrency int
 	retire      func(Retirement)
 	calm        chan struct{} // closed when it drains and has nothing but sockets left
@@ -48,6 +49,8 @@ type WorkerConn struct {
 	packet    uint64     // number of the packet that pending becomes
 	written   uint64     // number of the last packet that went out whole, 0 for none
 	order     uint64     // counts requests, to know which came first
+	recalled  uint64     // of these, those that were taken back
+	stalls    Stalls
 	streams   []*Exchange
 	free      []uint32
 	inflight  int
@@ -60,6 +63,7 @@ type WorkerConn struct {
 	closed    bool
 	retired   bool
 	suspect   bool          // it owes a sign of life
+	crowded   bool          // it is counted in stalls.Busy, and requests still wait
 	heard     time.Time     // when the last packet came from it
 	unheard   time.Time     // when the oldest packet went out since, zero when it owes nothing
 	busySince time.Time     // when it last went from idle to busy

@@ -174,9 +174,12 @@ func (w *Worker) SendTrace(token uint32, text string) {
 	w.SendControl(Tuple{wire.KindTrace, token, text})
 }
 
-// SendControl sends a message on the control connection.
-func (w *Worker) SendControl(m Tuple) {
-	payload := w.values().value(w.values().list(nil, 1), m)
+// SendControl sends messages on the second connection, in one packet.
+func (w *Worker) SendControl(messages ...Tuple) {
+	payload := w.values().list(nil, len(messages))
+	for _, m := range messages {
+		payload = w.values().value(payload, m)
+	}
 	_, _ = w.control.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(payload))), payload...))
 }
 

@@ -1,6 +1,6 @@
 """The control connection, served by a thread that the application cannot occupy: it tells what runs (stacks, a
-profile), watches the event loop, takes the results of what was offloaded, and ends the process when the server has gone,
-even while every other thread is busy.
+profile), watches the event loop, takes the results of what was offloaded, and ends the process when the server has
+gone, even while every other thread is busy.
 
 What it is made of is imported here, before the application can replace it: gevent puts greenlets where threads were.
 """

@@ -4,4 +4,5 @@
 //	/-/health/live   200 while the process does its work; otherwise 503, and it should be started anew
 //	/-/health/ready  200 while it can serve requests; otherwise 503, and they should go elsewhere
 //	/-/health        200 while both are true
+//	/-/metrics       counters, in Prometheus's text format
 package admin

@@ -10,11 +10,15 @@ import (
 
 // Handler answers the requests of an edge.Server.
 type Handler struct {
-	health func() Health
+	health  func() Health
+	metrics func() ([]byte, error)
 }
 
-// New makes a handler. health is called for each request, on the goroutine that reads the connection: it must not wait.
-func New(health func() Health) *Handler { return &Handler{health: health} }
+// New makes a handler. health and metrics (in Prometheus's text format) are called for each request, on the goroutine
+// that reads the connection: they must not wait.
+func New(health func() Health, metrics func() ([]byte, error)) *Handler {
+	return &Handler{health: health, metrics: metrics}
+}
 
 // WSGI implements edge.Handler: the edge takes no body that streams, and no WebSocket, for a handler that says so.
 func (h *Handler) WSGI() bool { return true }
@@ -25,11 +29,19 @@ func (h *Handler) WebSockets() bool { return false }
 // Submit implements edge.Handler.
 func (h *Handler) Submit(ex *dispatch.Exchange) {
 	verdict, known := verdicts(string(ex.Scope.Path))
+	scrape := string(ex.Scope.Path) == "/-/metrics"
 	switch {
-	case !known:
-		respond(ex, 404, textPlain, []byte("There is /-/health, /-/health/live and /-/health/ready.\n"))
+	case !known && !scrape:
+		respond(ex, 404, textPlain, []byte("There is /-/health, /-/health/live, /-/health/ready and /-/metrics.\n"))
 	case string(ex.Scope.Method) != "GET" && string(ex.Scope.Method) != "HEAD":
-		respond(ex, 405, textPlain, []byte("Health can be asked for with GET and HEAD.\n"), field("Allow", "GET, HEAD"))
+		respond(ex, 405, textPlain, []byte("This can be asked for with GET and HEAD.\n"), field("Allow", "GET, HEAD"))
+	case scrape:
+		text, err := h.metrics()
+		if err != nil {
+			respond(ex, 500, textPlain, []byte(err.Error()+"\n"))
+			return
+		}
+		respond(ex, 200, prometheusText, text, field("Cache-Control", "no-store"))
 	default:
 		health := h.health()
 		status := 503
@@ -57,7 +69,10 @@ func verdicts(path string) (verdict func(Health) bool, known bool) {
 	return nil, false
 }
 
-const textPlain = "text/plain; charset=utf-8"
+const (
+	textPlain      = "text/plain; charset=utf-8"
+	prometheusText = "text/plain; version=0.0.4; charset=utf-8"
+)
 
 func field(name, value string) backline.Field {
 	return backline.Field{Name: []byte(name), Value: []byte(value)}

@@ -24,7 +24,7 @@ func serve(t *testing.T, health func() admin.Health) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := edge.New(edge.Options{}, admin.New(health))
+	server := edge.New(edge.Options{}, admin.New(health, func() ([]byte, error) { return []byte("backline_x 1\n"), nil }))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, time.Second, listener) }()
@@ -100,11 +100,13 @@ func TestWhatElseIsAsked(t *testing.T) {
 		want         string
 	}{
 		{http.MethodHead, "/-/health", "", 200, ""},
+		{http.MethodGet, "/-/metrics", "", 200, "backline_x 1\n"},
+		{http.MethodPost, "/-/metrics", "", 405, "This can be asked for with GET and HEAD"},
 		{http.MethodGet, "/", "", 404, "There is /-/health"},
 		{http.MethodGet, "/-/healthy", "", 404, "There is /-/health"},
 		{http.MethodGet, "/-/%68ealth", "", 404, "There is /-/health"},
-		{http.MethodPost, "/-/health", "some body", 405, "Health can be asked for with GET and HEAD"},
-		{http.MethodDelete, "/-/health/live", "", 405, "Health can be asked for with GET and HEAD"},
+		{http.MethodPost, "/-/health", "some body", 405, "This can be asked for with GET and HEAD"},
+		{http.MethodDelete, "/-/health/live", "", 405, "This can be asked for with GET and HEAD"},
 	}
 	for _, c := range cases {
 		status, fields, body := ask(t, c.method, url+c.path, strings.NewReader(c.body))

@@ -26,6 +26,8 @@ type Config struct {
 	Backlog    int
 	AdminBind  string // empty: none
 
+	ControlSocket string // "off" for none; empty: below StateDir
+
 	CertFile []string // each with the key of the same place in KeyFile
 	KeyFile  []string // as many as CertFile, or none: then each certificate's file holds its key
 	TLSMin   string   // 1.2 or 1.3
@@ -76,6 +78,8 @@ type Config struct {
 	KeepAlive       time.Duration // 0: close after every answer
 	HeaderTimeout   time.Duration
 	WriteTimeout    time.Duration
+	LoopStall       time.Duration // 0: off
+	BusyStall       time.Duration // 0: off
 
 	QueueSize    int           // 0: nothing waits
 	QueueTimeout time.Duration // 0: nothing waits

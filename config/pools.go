@@ -38,7 +38,7 @@ func (s Setting) PerPool() bool {
 		"app", "factory", "chdir", "pythonpath", "python", "env", "root_path",
 		"workers", "worker_class", "threads", "worker_connections", "parallel_limit", "lifespan", "asgi_spec_version",
 		"max_requests", "max_requests_jitter", "max_worker_memory", "worker_boot_timeout", "preload",
-		"timeout", "stream_timeout", "graceful_timeout", "disconnect_grace", "websocket_drain",
+		"timeout", "stream_timeout", "graceful_timeout", "disconnect_grace", "websocket_drain", "loop_stall", "busy_stall",
 		"queue_size", "queue_timeout", "retry", "stream_window",
 	}, s.Key)
 }

@@ -1,11 +1,32 @@
 package config
 
+import "slices"
+
 // longest is the greatest duration of every row: a larger one is a number of milliseconds taken for seconds.
 const longest = "24h"
 
 func timeRows() []Setting {
 	const group = "Time limits"
-	return append(requestTimeRows(group), connectionTimeRows(group)...)
+	return slices.Concat(requestTimeRows(group), stallRows(group), connectionTimeRows(group))
+}
+
+func stallRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "loop_stall", Flags: []string{"loop-stall"}, Kind: KindDuration, Default: "250ms", Unit: "seconds", Max: "1h",
+			Group: group, Zero: "off",
+			Help: "Time after which an event loop that does not turn is logged, once, with the Python stack that holds it: a call in it blocks or " +
+				"computes, and everybody else whom this worker serves waits. With too little, garbage collection and busy machines are logged too.",
+			field: func(c *Config) any { return &c.LoopStall },
+		},
+		{
+			Key: "busy_stall", Flags: []string{"busy-stall"}, Kind: KindDuration, Default: "1s", Unit: "seconds", Max: "1h",
+			Group: group, Zero: "off",
+			Help: "Time that a request may wait for a worker whose threads are all busy before that is logged, once until none waits any more, with what the " +
+				"threads do. It changes nothing for the request; queue_timeout does.",
+			field: func(c *Config) any { return &c.BusyStall },
+		},
+	}
 }
 
 func requestTimeRows(group string) []Setting {

@@ -144,7 +144,7 @@ func stateRows() []Setting {
 			Key: "state_dir", Flags: []string{"state-dir"}, Kind: KindString, Unit: "folder", Group: "Files",
 			Env: []string{"BACKLINE_STATE", "STATE_DIRECTORY"}, fromEnv: firstFolder,
 			Zero: "backline in $XDG_STATE_HOME, else ~/.local/state/backline",
-			Help: "Folder for what has to outlive a restart: the certificates and accounts of acme, the authority of dev_tls. It is made when it is needed, for " +
+			Help: "Folder for what has to outlive a restart: the certificates and accounts of acme, the authority of dev_tls, and for the control socket. It is made when it is needed, for " +
 				"this user alone. If it is lost, certificates are obtained anew, and an authority allows that a few times a week.",
 			field: func(c *Config) any { return &c.StateDir },
 		},

@@ -22,6 +22,11 @@ const (
 	stopping
 )
 
+// String is the stage as backline ps shows it.
+func (s stage) String() string {
+	return [...]string{starting: "starting", working: "up", upgraded: "succeeded", stopping: "stopping"}[s]
+}
+
 // The bounds of the address for operators: a few machines ask there, each now and then, for a few hundred bytes.
 const (
 	adminConnections = 32
@@ -29,13 +34,17 @@ const (
 )
 
 // newAdmin makes the server on the address for operators.
-func (s *server) newAdmin() *edge.Server {
+func (s *server) newAdmin() (*edge.Server, error) {
 	options := edge.Options{
 		Head:    h1.Limits{RequestLine: 1 << 10, HeaderBlock: 8 << 10, HeaderFields: 50},
 		MaxBody: 1, HeaderTimeout: adminPatience, WriteTimeout: adminPatience, KeepAlive: time.Minute,
 		MaxConnections: adminConnections, Pollers: 1, Log: s.log.Logger,
 	}
-	return edge.New(options, admin.New(s.health))
+	counted, err := newMetrics(s.pools)
+	if err != nil {
+		return nil, err
+	}
+	return edge.New(options, admin.New(s.health, counted.text)), nil
 }
 
 // runAdmin answers operators. It begins before everything else and ends after it, so that it can say what goes on.

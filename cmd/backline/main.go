@@ -80,7 +80,8 @@ func rootCommand(p *process) *cobra.Command {
 		ordinary(c, args)
 	})
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(serveCommand(p), checkCommand(p), settingsCommand(p), versionCommand(p))
+	root.AddCommand(serveCommand(p), checkCommand(p), settingsCommand(p), versionCommand(p),
+		psCommand(p), stacksCommand(p), profileCommand(p))
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetArgs(p.args)
 	root.SetOut(p.stdout)
@@ -92,6 +93,9 @@ const overview = `Backline serves Python web applications (WSGI and ASGI) from s
 
   backline serve mysite.wsgi     serve an application on http://127.0.0.1:8000
   backline check mysite.wsgi     check the settings, import and start the application, and stop
+  backline ps                    what the server that runs here does: workers, requests, what waits
+  backline stacks                where each of its threads, tasks and greenlets is
+  backline profile               where it spends its time
   backline settings              every setting, its value and where it came from
   backline version               the version
 

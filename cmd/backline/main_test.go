@@ -85,7 +85,7 @@ func begin(t *testing.T, modules map[string]string, args ...string) *program {
 	p.stdout.more, p.stderr.more = make(chan struct{}, 1), make(chan struct{}, 1)
 	go func() {
 		p.status <- run(context.Background(), process{
-			args: args, environ: os.Environ(), dir: dir, stdout: &p.stdout, stderr: &p.stderr, signals: p.signals,
+			args: args, environ: append(os.Environ(), "BACKLINE_CONTROL_SOCKET=off"), dir: dir, stdout: &p.stdout, stderr: &p.stderr, signals: p.signals,
 		})
 	}()
 	return p

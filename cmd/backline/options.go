@@ -28,7 +28,7 @@ func dispatchOptions(c *config.Config, log *slog.Logger) dispatch.Options {
 	options := dispatch.Options{
 		QueueSize: c.QueueSize, UrgentSize: urgentAtMost, QueueTimeout: c.QueueTimeout,
 		Timeout: c.Timeout, StreamTimeout: c.StreamTimeout,
-		DisconnectGrace: c.DisconnectGrace, Retry: c.Retry == "safe", Prefetch: prefetch,
+		DisconnectGrace: c.DisconnectGrace, BusyStall: c.BusyStall, Retry: c.Retry == "safe", Prefetch: prefetch,
 		MaxRequests: c.MaxRequests, MaxRequestsJitter: c.MaxRequestsJitter, Log: log,
 	}
 	if c.QueueTimeout == 0 {

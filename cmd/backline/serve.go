@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"backline/config"
+	"backline/control"
 	"backline/edge"
 	"backline/static"
 	"backline/supervisor"
@@ -64,6 +65,7 @@ type server struct {
 	upgrade       *upgrade     // nil when none is under way
 	broken        func() bool  // whether a part has ended that should not
 
+	control *control.Server // nil when off, or where there is no place for it
 	gate    edge.Gate
 	systemd *systemd.Notifier // nil where systemd does not want to hear of us
 }
@@ -102,7 +104,10 @@ func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server,
 	s.pools.direct(&clients)
 	s.edge = edge.New(clients, s.pools.first().dispatcher)
 	if s.adminListener != nil {
-		s.admin = s.newAdmin()
+		if s.admin, err = s.newAdmin(); err != nil {
+			s.unbind()
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -201,6 +206,7 @@ func (s *server) run(ctx context.Context) error {
 	if s.admin != nil {
 		parts.start(s.runAdmin)
 	}
+	s.startControl(parts, first)
 	if s.access != nil {
 		parts.start(s.access.run)
 	}
@@ -238,6 +244,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	s.stage.Store(int32(working))
 	if !first {
+		s.claimControl(os.Getppid()) // before that one hears of it and goes
 		s.takeOver()
 		parts.start(s.takePackets)
 	}

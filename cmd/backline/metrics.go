@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+)
+
+// metrics gives /-/metrics: what the parts count anyway, read when somebody asks.
+type metrics struct {
+	pools    *pools
+	registry *prometheus.Registry
+
+	stalls, workers, inFlight, waiting *prometheus.Desc
+}
+
+func newMetrics(p *pools) (*metrics, error) {
+	describe := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("backline_"+name, help, labels, nil)
+	}
+	m := &metrics{
+		pools: p, registry: prometheus.NewPedanticRegistry(),
+		stalls: describe("stalls_total",
+			"Episodes in which a worker could not go on with what waited: loop (its event loop did not turn), "+
+				"busy (all that it runs at once was under way while requests waited).", "pool", "kind"),
+		workers:  describe("workers", "Worker processes by what they do.", "pool", "state"),
+		inFlight: describe("requests_in_flight", "Requests that workers hold.", "pool"),
+		waiting:  describe("requests_waiting", "Requests that wait for a worker.", "pool"),
+	}
+	return m, m.registry.Register(m)
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(into chan<- *prometheus.Desc) {
+	for _, each := range []*prometheus.Desc{m.stalls, m.workers, m.inFlight, m.waiting} {
+		into <- each
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(into chan<- prometheus.Metric) {
+	number := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+		into <- prometheus.MustNewConstMetric(d, kind, value, labels...)
+	}
+	for _, each := range m.pools.all {
+		stalls := each.dispatcher.Stalls()
+		number(m.stalls, prometheus.CounterValue, float64(stalls.Loop), each.name, "loop")
+		number(m.stalls, prometheus.CounterValue, float64(stalls.Busy), each.name, "busy")
+		for state, n := range each.supervisor.Count() {
+			number(m.workers, prometheus.GaugeValue, float64(n), each.name, state.String())
+		}
+		number(m.inFlight, prometheus.GaugeValue, float64(each.dispatcher.InFlight()), each.name)
+		number(m.waiting, prometheus.GaugeValue, float64(each.dispatcher.Waiting()), each.name)
+	}
+}
+
+// text is what a scraper reads.
+func (m *metrics) text() ([]byte, error) {
+	families, err := m.registry.Gather()
+	if err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(&text, family); err != nil {
+			return nil, err
+		}
+	}
+	return text.Bytes(), nil
+}

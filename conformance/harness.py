@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BINARY = Path(os.environ.get("BACKLINE", ROOT / "bin" / "backline"))
 APPS = HERE / "apps"
+# Where servers keep their control sockets, for the whole run. It has to be short: a socket's path may have 103 bytes.
+STATE = tempfile.TemporaryDirectory(prefix="backline-")
 PATIENCE = 20.0  # seconds that anything may take before the test fails
 
 
@@ -46,7 +49,7 @@ class Server:
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**environ, **(env or {})},
+            env={**environ, "XDG_STATE_HOME": STATE.name, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -138,7 +138,10 @@ def test_what_is_no_question_about_health(serve: Serve, operator: Operator) -> N
     serve("supervised", "-w", "1", *with_admin(operator))
     with operator.connect() as client:
         answer = client.request("GET", "/")
-        assert (answer.status, answer.text) == (404, "There is /-/health, /-/health/live and /-/health/ready.\n")
+        assert (answer.status, answer.text) == (
+            404,
+            "There is /-/health, /-/health/live, /-/health/ready and /-/metrics.\n",
+        )
         answer = client.request("DELETE", "/-/health")
         assert (answer.status, answer.header("allow")) == (405, "GET, HEAD")
         answer = client.request("HEAD", "/-/health")

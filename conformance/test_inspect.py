@@ -18,10 +18,13 @@ from harness import APPS, ROOT, Client, Server, eventually
 
 Serve = Callable[..., Server]
 
-# A loop is chosen by these; gevent is ("stalls:wsgi", "-k", "gevent").
-LOOPS = {"threads": ("stalls:wsgi", "--threads", "4"), "asyncio": ("stalls:asgi",)}
-UNITS = {"threads": "thread", "asyncio": "task"}
-WAITING = {"threads": "/block", "asyncio": "/wait"}  # a request that waits and holds nobody up
+LOOPS = {
+    "threads": ("stalls:wsgi", "--threads", "4"),
+    "asyncio": ("stalls:asgi",),
+    "gevent": ("stalls:wsgi", "-k", "gevent"),
+}
+UNITS = {"threads": "thread", "asyncio": "task", "gevent": "greenlet"}
+WAITING = {"threads": "/block", "asyncio": "/wait", "gevent": "/block"}  # a request that waits and holds nobody up
 
 
 @contextmanager
@@ -81,7 +84,7 @@ def test_stacks(serve: Serve, tmp_path: Path, loop: str) -> None:
         text = backline("stacks", "--pid", pid).out
         head, _, stack = text.partition(f"\n{UNITS[loop]} ")
         assert head.startswith(f"web.1, pid {worker(server)['pid']}")
-        name = "in blocking_call" if loop == "threads" else "in patient_call"
+        name = "in patient_call" if loop == "asyncio" else "in blocking_call"
         of_one = stack[: stack.index(name)]
         assert f"for GET {WAITING[loop]}?secret=%1b[2J, running, " in of_one
         assert "/backline/" not in of_one and "threading.py" not in of_one
@@ -124,7 +127,7 @@ def test_profile(serve: Serve, tmp_path: Path, loop: str) -> None:
     busiest = max(zip(shown["weights"], shown["samples"], strict=True))[1]
     assert "burn" in names
     assert not {"_bootstrap", "serve", "run_forever"} & {names[frame] for frame in busiest}
-    waits = {"threads": "blocking_call", "asyncio": "patient_call"}[loop]
+    waits = "patient_call" if loop == "asyncio" else "blocking_call"
     assert any(waits == names[frame] for each in profile["profiles"] for one in each["samples"] for frame in one)
 
 

@@ -63,6 +63,21 @@ def test_a_view_that_sleeps_for_a_second_is_logged_once(serve: Serve, gate: Path
     assert worker(server)["stalls"] == {"loop": 1, "busy": 0}
 
 
+def test_a_greenlet_that_computes(serve: Serve, gate: Path) -> None:
+    """time.sleep is cooperative there; what computes is not."""
+    server = start(serve, gate, "stalls:wsgi", "-k", "gevent")
+    with server.connect() as other:
+        other.send_request("GET", "/block")
+        eventually(lambda: worker(server)["in_flight"] == 1, "one that waits, and holds nobody up")
+        assert server.get("/spin").status == 200
+        assert "target=/spin" in server.wait_for(LOOP)
+        eventually(lambda: "in burn" in server.log, "the stack")
+        gate.touch()
+        assert other.answer().status == 200
+    assert server.count(LOOP) == 1
+    assert worker(server)["stalls"] == {"loop": 1, "busy": 0}
+
+
 @pytest.mark.parametrize("path", ["/block", "/block-later"])
 @pytest.mark.parametrize("loop", LOOPS)
 def test_however_the_loop_came_to_be_held(serve: Serve, gate: Path, loop: str, path: str) -> None:
@@ -162,10 +177,10 @@ def switches(pid: int) -> int:
     return total
 
 
-@pytest.mark.parametrize("app", ["stalls:asgi", "stalls:wsgi"])
-def test_an_idle_worker_sleeps(serve: Serve, gate: Path, app: str) -> None:
+@pytest.mark.parametrize("app", [("stalls:asgi",), ("stalls:wsgi",), ("stalls:wsgi", "-k", "gevent")])
+def test_an_idle_worker_sleeps(serve: Serve, gate: Path, app: tuple[str, ...]) -> None:
     """No thread of it wakes while nothing is to be done; not at once, because the watch stays for a second."""
-    server = start(serve, gate, app)
+    server = start(serve, gate, *app)
     assert server.get("/").status == 200
     pid = worker(server)["pid"]
     seen = [(0.0, -1)]

@@ -27,6 +27,7 @@ from .. import begun, wire
 from ..control import Control
 from ..cooperative import Stacks, close_django_connections
 from ..errors import report
+from ..watchdog import Nothing, Watch
 from ..wsgi import Request, Runner
 
 RECEIVE: Final = 64 * 1024  # bytes asked for at a time: a whole batch of requests
@@ -47,7 +48,7 @@ class Serving(greenlet):  # type: ignore[misc]
 
 
 class Greenlets:
-    """At most ``limit`` greenlets that share one connection. It implements wsgi.Link.
+    """At most ``limit`` greenlets that share one connection. It implements wsgi.Link and stacks.Loop.
 
     Methods that the hub calls must not wait.
     """
@@ -74,6 +75,12 @@ class Greenlets:
         self._stopping = False
         self._ended = Event()
         self.running: dict[int, greenlet] = {}
+        self.thread: int = self._hub.thread_ident
+        self.watch: Watch | Nothing = Nothing()
+        self._packets = 0
+        self._pokes = 0
+        self._poked = self._hub.loop.async_(ref=False)
+        self._poked.start(self._count_poke)
 
     def run(self) -> None:
         """Serve until the server says stop. The main greenlet waits here."""
@@ -107,6 +114,9 @@ class Greenlets:
             data = b""
         if not data:
             os._exit(1)  # the server has gone, and nobody will ever ask for anything again
+        self._packets += 1
+        if not self.watch.armed:
+            self.watch.arm()
         for message in self._decoder.feed(data):
             if message[0] == wire.REQUEST:
                 if self._gone:
@@ -258,6 +268,20 @@ class Greenlets:
         if not self.running and not self._work:
             self._ended.set()
 
+    # stacks.Loop
+
+    def turns(self) -> int:
+        return self._packets + self._turn + self._pokes
+
+    def poke(self) -> None:
+        self._poked.send()
+
+    def _count_poke(self) -> None:
+        self._pokes += 1
+
+    def requests(self) -> dict[int, Any]:
+        return self.running.copy()
+
     # Link.
 
     def emit(self, message: wire.Outgoing) -> None:
@@ -308,5 +332,6 @@ def run(
     runner.begun = begun.shared()
     runner.given_up = GivenUp
     control.extra = Stacks(greenlets.running).of
+    greenlets.watch = control.watch(greenlets, settings.get("loop_stall", 0))
     announce({"loop": "gevent", "event_loop": True, "concurrency": limit})
     greenlets.run()

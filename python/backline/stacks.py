@@ -286,7 +286,8 @@ def _greenlets() -> Iterator[Any]:
         return
     seen: set[int] = set()
     for each in (*_copied(_frozen), *gc.get_objects()):
-        if isinstance(each, greenlet) and each and id(each) not in seen:
+        # Not isinstance(), which asks for __class__, at which a lazy object becomes what it stands for: a query, say.
+        if issubclass(type(each), greenlet) and each and id(each) not in seen:
             seen.add(id(each))
             yield each
 

@@ -147,6 +147,31 @@ def test_tasks_with_their_awaits(pair: tuple[Control, socket.socket]) -> None:
     assert loop_thread["text"] == ""
 
 
+class Lazy:
+    """An object like Django's lazy ones."""
+
+    asked = False
+
+    @property
+    def __class__(self) -> Any:
+        Lazy.asked = True
+        return Lazy
+
+    @__class__.setter
+    def __class__(self, value: Any) -> None:
+        raise AssertionError(value)
+
+
+def test_lazy_objects_stay_lazy(pair: tuple[Control, socket.socket]) -> None:
+    _, conn = pair
+    import greenlet  # noqa: F401  # where it is in use, all objects are looked at
+
+    lazy = Lazy()
+    assert ask(conn, (wire.SNAPSHOT, 8))["stacks"]
+    assert type(lazy) is Lazy
+    assert not Lazy.asked
+
+
 def test_the_number_of_stacks_is_bounded(pair: tuple[Control, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
     _, conn = pair
     monkeypatch.setattr(stacks, "DISTINCT", 1)

@@ -43,17 +43,16 @@ func (w *WorkerConn) told(kind wire.Kind, number uint32, elapsed time.Duration, 
 // stalled counts and logs that the worker's loop does not turn, and whose request holds it where that is known.
 func (w *WorkerConn) stalled(stream uint32, elapsed time.Duration, stack string) {
 	d := w.dispatcher
-	var args []any
+	args := []any{"for", elapsed.Round(time.Millisecond)}
 	d.mu.Lock()
 	w.stalls.Loop++
 	d.stalls.Loop++
 	if int64(stream) < int64(len(w.streams)) && w.streams[stream] != nil {
 		ex := w.streams[stream]
-		args = []any{"method", string(ex.Scope.Method), "target", string(ex.Scope.Target)}
+		args = append(args, "method", string(ex.Scope.Method), "target", string(ex.Scope.Target))
 	}
 	d.mu.Unlock()
-	w.logStall("the event loop does not turn; this is what holds it", stack,
-		append(args, "for", elapsed.Round(time.Millisecond))...)
+	w.logStall("the event loop does not turn; this is what holds it", stack, args...)
 }
 
 // logStall logs a stall, unless its stack has been logged a moment ago.

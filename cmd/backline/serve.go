@@ -244,7 +244,6 @@ func (s *server) run(ctx context.Context) error {
 	}
 	s.stage.Store(int32(working))
 	if !first {
-		s.claimControl(os.Getppid()) // before that one hears of it and goes
 		s.takeOver()
 		parts.start(s.takePackets)
 	}

@@ -52,6 +52,7 @@ func (k socket) ownPath(own bool) {
 
 // takeOver tells the predecessor that this process serves.
 func (s *server) takeOver() {
+	s.claimControl(os.Getppid()) // before that one hears of it and goes
 	for _, each := range s.sockets {
 		each.ownPath(true)
 	}

@@ -115,7 +115,13 @@ func (a *attached) withPace(pace time.Duration) *attached {
 }
 
 // traced answers a question for stacks, as the thread behind a worker's second connection does.
-func (a *attached) traced() { a.SendTrace(a.NextStacks().Stream, "File views.py, line 7, in loop") }
+func (a *attached) traced() {
+	asked := a.NextStacks()
+	for asked.Kind == wire.KindWatch { // which wants no answer
+		asked = a.NextStacks()
+	}
+	a.SendTrace(asked.Stream, "File views.py, line 7, in loop")
+}
 
 func (a *attached) expectRetired(t *testing.T, want Retirement) {
 	t.Helper()

@@ -88,7 +88,8 @@ func (d *Dispatcher) lookForCrowds(now time.Time) (found []crowd) {
 		return nil
 	}
 	var waited time.Duration
-	if first := d.queue.older(now.Add(-limit)); first != nil {
+	late := func(ex *Exchange) bool { return now.Sub(ex.enqueued) >= limit }
+	if first := d.queue.find(late); first != nil {
 		waited = now.Sub(first.enqueued)
 	}
 	for _, w := range d.live {

@@ -217,7 +217,8 @@ func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict 
 func (ex *Exchange) waitsForBody() bool { return !ex.bodyDone && ex.wanted > 0 && ex.Socket == nil }
 
 // giveUp ends an exchange whose application takes too long. A task or greenlet can be cancelled, which carryOut does
-// when it has seen where it stands; a thread cannot, so its worker is replaced, and what it has not begun is taken back.
+// when it has seen where it stands; a thread cannot, so its worker is replaced, and what it has not begun is taken
+// back.
 func (w *WorkerConn) giveUp(ex *Exchange, why *Failure, stream uint32, elapsed time.Duration) verdict {
 	ex.refs.Add(1) // for carryOut; the stream keeps its own
 	ex.lost = true

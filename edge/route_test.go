@@ -60,6 +60,9 @@ func TestEachRequestHasItsRoute(t *testing.T) {
 
 func TestRoutesOfHTTP2(t *testing.T) {
 	t.Parallel()
+	if overTLS {
+		t.Skip("without TLS only")
+	}
 	options := Options{HTTP2Cleartext: true}
 	byPath(&options)
 	b := start(t, options, nothing())

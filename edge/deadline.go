@@ -14,7 +14,8 @@ const lingerTime = 5 * time.Second
 func (c *conn) checkDeadline() {
 	c.mu.Lock()
 	now, o := c.server.clock.Load(), &c.server.options
-	waited := time.Duration(now - c.since)
+	// The clock stood at since for up to a tick, so that long it may have waited less: no limit is shorter than it says.
+	waited := time.Duration(now-c.since) - tick
 	switch c.phase {
 	case phaseIdle:
 		limit := o.KeepAlive

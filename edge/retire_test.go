@@ -232,9 +232,8 @@ func TestServePacketsOfARunningServer(t *testing.T) {
 	if err := b.ServePackets(l); err != nil || len(b.http3.opened()) != 0 {
 		t.Fatalf("a listener without a UDP port: %v", err)
 	}
-	if err := l.ListenPackets(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	l = listenAt(t, "127.0.0.1:0", true)
+	defer l.Close()
 	if err := b.ServePackets(l); err != nil {
 		t.Fatal(err)
 	}

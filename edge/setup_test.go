@@ -79,10 +79,7 @@ func start(t testing.TB, options Options, h Handler) *bundle {
 
 func startOn(t testing.TB, address string, grace time.Duration, options Options, h Handler) *bundle {
 	t.Helper()
-	l, err := Listen(t.Context(), address, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listenAt(t, address, options.HTTP3Port != 0)
 	b := &bundle{t: t, access: &records{}, address: l.Addr().String(), ended: make(chan struct{})}
 	switch options.Access {
 	case nil:
@@ -92,11 +89,6 @@ func startOn(t testing.TB, address string, grace time.Duration, options Options,
 	}
 	if overTLS && options.TLS == nil {
 		options.TLS, l.Plain = serverTLS(), false
-	}
-	if options.HTTP3Port != 0 {
-		if err := l.ListenPackets(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 	}
 	b.Server = New(options, h)
 	ctx, stop := context.WithCancel(context.Background())
@@ -118,6 +110,25 @@ func startOn(t testing.TB, address string, grace time.Duration, options Options,
 		eventually(t, "all connections are gone", func() bool { return b.Connections() == 0 })
 	})
 	return b
+}
+
+// listenAt has a port for packets too, where that is asked for. A free one of TCP may be somebody's of UDP.
+func listenAt(t testing.TB, address string, packets bool) *Listener {
+	t.Helper()
+	for tries := 1; ; tries++ {
+		l, err := Listen(t.Context(), address, 0o600)
+		if err == nil && packets {
+			if err = l.ListenPackets(t.Context()); err != nil {
+				_ = l.Close()
+			}
+		}
+		if err == nil {
+			return l
+		}
+		if !packets || tries == 20 {
+			t.Fatal(err)
+		}
+	}
 }
 
 // withWorker runs a server whose requests go to a worker in Go that does what serve does.

@@ -207,7 +207,7 @@ func (st *stream) sendSpool(ex *dispatch.Exchange) {
 func (st *stream) checkDeadline() {
 	st.mu.Lock()
 	now, o, b := st.server.clock.Load(), &st.server.options, &st.body
-	waited := time.Duration(now - st.since)
+	waited := time.Duration(now-st.since) - tick // as in conn.checkDeadline
 	streams := st.phase == phaseAnswer && !b.done && !b.spooled && b.window > 0
 	slow := (st.phase == phaseCollect || streams) && b.tooSlow(now, o)
 	stuck := st.writing && waited > o.WriteTimeout

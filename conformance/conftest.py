@@ -22,7 +22,8 @@ def shared() -> Iterator[Callable[..., Server]]:
     def start(app: str, *flags: str) -> Server:
         key = (app, *flags)
         if key not in running or running[key].process.poll() is not None:
-            running[key] = Server(app, *flags)
+            # They live to the end, and as many as a folder's names for control sockets would leave none for others.
+            running[key] = Server(app, *flags, env={"BACKLINE_CONTROL_SOCKET": "off"})
         return running[key]
 
     yield start

@@ -143,7 +143,7 @@ def test_http_head_that_does_not_arrive(strict: Server) -> None:
     with strict.connect() as client:
         client.send(b"GET / HTTP/1.1\r\nHost: h\r\n")
         ended(client, 408)
-    assert within(0.7, 15, since)
+    assert within(0.7, 4, since)
 
 
 def test_http_head_that_trickles(strict: Server) -> None:
@@ -248,7 +248,7 @@ def test_http_idle_connection_closes(strict: Server, first: bool) -> None:
             assert client.request("GET", "/").status == 200
         since = time.monotonic()
         assert client.at_end()  # without a word: there is no request to answer
-        assert within(0.7, 15, since)
+        assert within(0.7, 4, since)
 
 
 def test_http_limit_connections_evicts_idle_ones(serve: Callable[..., Server]) -> None:

@@ -15,8 +15,8 @@ import (
 func (st *stream) beginBody(req *h1.Request) *h1.Error {
 	b, ex := &st.body, st.ex
 	st.mu.Lock()
-	*b = incoming{left: st.r.ContentLength, done: st.r.ContentLength == 0, since: st.server.clock.Load()}
-	b.ask = req.ExpectContinue && !b.done
+	*b = incoming{left: st.r.ContentLength, done: st.isEmpty(), since: st.server.clock.Load()}
+	b.ask = req.ExpectContinue && st.r.ContentLength != 0
 	st.mu.Unlock()
 	switch {
 	case b.left > st.server.options.MaxBody:
@@ -37,10 +37,16 @@ func (st *stream) beginBody(req *h1.Request) *h1.Error {
 	return nil
 }
 
+// isEmpty tells whether the request has ended with its head. One that says a length of 0 may have a body all the same,
+// for which it is refused when its end is looked for (RFC 9113 8.1.1).
+func (st *stream) isEmpty() bool {
+	return st.r.ContentLength == 0 && len(st.r.Header["Content-Length"]) == 0
+}
+
 // collects tells whether the body is waited for before the application is called. quic-go does not say that a request
 // has no body until it has looked for its end; asking for that in advance leaves the requests that may be repeated so.
 func (st *stream) collects() bool {
-	return st.answer.wsgi || st.r.ContentLength < 0 && st.r.ProtoMajor == 3 && st.ex.Safe()
+	return st.answer.wsgi || st.r.ContentLength == 0 || st.r.ContentLength < 0 && st.r.ProtoMajor == 3 && st.ex.Safe()
 }
 
 func bodyCut() *h1.Error { return &h1.Error{Status: 400, Reason: "the body is not whole"} }

@@ -155,10 +155,8 @@ def test_reload_every_2_s_is_invisible(serve: Callable[..., Server], loop: str) 
         results = [gets.result(), posts.result()]
     assert [load.errors for load in results] == [0, 0], (results, server.log)
     assert min(load.requests for load in results) > 5_000, results
-    # How many reloads fit depends on how long an import takes while wrk and the tests want the machine as well, and one
-    # that is asked for during another makes that longer: what three of them replace, at least.
-    assert server.count("takes over") >= 3 * 2, server.log
-    server.wait_for("reload complete")
+    # How many reloads fit depends on how long an import takes while wrk and the tests want the machine as well.
+    assert server.count("reload complete") >= 3, server.log
     assert server.count("worker died") == 0, server.log
     for client in idle:
         ask(client)

@@ -26,7 +26,7 @@ def free_port() -> int:
 class Pebble:
     """An authority that looks for HTTP-01 challenges at ``http`` and for TLS-ALPN-01 ones at ``tls``."""
 
-    def __init__(self, folder: Path, *, http: int, tls: int, validity: int = 3600) -> None:
+    def __init__(self, folder: Path, *, http: int, tls: int, validity: int) -> None:
         programs = _programs()
         self.folder, self.lines = folder, list[str]()
         self.own = Authority(folder)

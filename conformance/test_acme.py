@@ -12,13 +12,16 @@ from harness import Server, eventually
 from pebble import Pebble, free_port
 
 NAME = "site.example"
+# How long certificates hold, in seconds, as the public authorities have it. Pebble's advice on when to renew (RFC 9773)
+# is a window of two days around the last third: one of an hour would be renewed at once, every other time.
+QUARTER = 90 * 86400
 OBTAINING = 120.0  # seconds: several round trips to the authority, with a pause of a second here and there
 
 
 class Site:
     """Backline at two ports, and the authority that looks for it there, or at others."""
 
-    def __init__(self, folder: Path, serve: Callable[..., Server], *, dead: str = "", validity: int = 3600) -> None:
+    def __init__(self, folder: Path, serve: Callable[..., Server], *, dead: str = "", validity: int = QUARTER) -> None:
         self.folder, self._serve = folder, serve
         self.http, self.tls = free_port(), free_port()
         looks = {
@@ -44,7 +47,7 @@ def site(tmp_path: Path, serve: Callable[..., Server]) -> Iterator[Callable[...,
     """``site()``: the two of them; ``site(dead="http tls")``: with an authority that looks where nobody is."""
     made: list[Site] = []
 
-    def make(dead: str = "", validity: int = 3600) -> Site:
+    def make(dead: str = "", validity: int = QUARTER) -> Site:
         made.append(Site(tmp_path, serve, dead=dead, validity=validity))
         return made[-1]
 

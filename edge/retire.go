@@ -16,8 +16,12 @@ import (
 const lastCall = 5 * time.Second
 
 // Retire makes Run stop accepting, and connections end: after the next answer, or when they have idled for a while, or
-// are cut after Run's grace. WebSockets stay for the workers to close. Run goes on until its context ends.
-func (s *Server) Retire() { s.retireOnce.Do(func() { close(s.retired) }) }
+// are cut after Run's grace. WebSockets stay for the workers to close. Run, which must be under way, goes on until its
+// context ends. Who connects after Retire has returned is not accepted here.
+func (s *Server) Retire() {
+	s.retireOnce.Do(func() { close(s.retired) })
+	<-s.shut
+}
 
 // Released is closed when, after Retire, nothing is left but WebSockets.
 func (s *Server) Released() <-chan struct{} { return s.released }

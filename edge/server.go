@@ -26,6 +26,7 @@ type Server struct {
 	retiring    atomic.Bool // answers are the last of their connections
 	retireOnce  sync.Once
 	retired     chan struct{} // closed by Retire
+	shut        chan struct{} // closed when nobody new is accepted
 	released    chan struct{} // closed when nothing but WebSockets is left after that
 	connected   atomic.Int64
 	watchers    atomic.Pointer[[]watcher] // set by Run, used by Cut too
@@ -57,7 +58,7 @@ func New(options Options, handler Handler) *Server {
 	options.setDefaults()
 	s := &Server{options: options, only: Route{Handler: handler, RootPath: options.RootPath},
 		emptied: make(chan struct{}, 1), roomy: make(chan struct{}, 1),
-		retired: make(chan struct{}), released: make(chan struct{}), ended: make(chan struct{})}
+		retired: make(chan struct{}), shut: make(chan struct{}), released: make(chan struct{}), ended: make(chan struct{})}
 	s.headRoom = orDefault(options.Head.RequestLine, h1.DefaultRequestLine) +
 		orDefault(options.Head.HeaderBlock, h1.DefaultHeaderBlock) + 64
 	s.needsAnswer = options.Access != nil && options.Access.NeedsAnswer()
@@ -116,6 +117,7 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...*Lis
 	for _, l := range listeners {
 		err = errors.Join(err, l.Close())
 	}
+	close(s.shut)
 	if retired {
 		// What the loops have accepted must be among the connections before these are looked at. One that waits for
 		// room may wait in vain.

@@ -196,8 +196,6 @@ func (s *server) abandonUpgrade(err error) {
 func (s *server) leave(all *parts, serving, supervising *part, successor int) error {
 	s.stage.Store(int32(upgraded))
 	s.upgrade = nil
-	s.log.Info("upgrade: a new process serves, this one ends with its last client", "new_pid", successor,
-		"graceful_timeout", s.config.GracefulTimeout, "websocket_drain", s.config.WebSocketDrain)
 	for _, each := range s.sockets {
 		each.ownPath(false)
 	}
@@ -206,6 +204,9 @@ func (s *server) leave(all *parts, serving, supervising *part, successor int) er
 	if s.admin != nil {
 		s.admin.Retire()
 	}
+	// Said when it is so: whoever reads it and connects then is served by the new process.
+	s.log.Info("upgrade: a new process serves, this one ends with its last client", "new_pid", successor,
+		"graceful_timeout", s.config.GracefulTimeout, "websocket_drain", s.config.WebSocketDrain)
 	released := s.edge.Released()
 	for {
 		select {

@@ -232,7 +232,7 @@ func (w *WorkerConn) progress(ex *Exchange, m *wire.Message) {
 	case ex.state == stateOpen && !ex.parked:
 		w.park(ex)
 	case ex.state == stateEnded:
-		w.unpark(ex)
+		w.ends(ex)
 	}
 	ex.clock = w.dispatcher.now
 	ex.overdue = false // the application has it: it must not be taken back

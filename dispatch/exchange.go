@@ -36,8 +36,8 @@ type Exchange struct {
 	Scope  backline.Scope
 	Head   []byte // the buffer that Scope points into
 	Client Client
-	Socket Socket // nil unless Scope.WebSocket
 	Job    *Job   // nil unless it is no request
+	Socket Socket // nil unless Scope.WebSocket; for WSGI the request is an ordinary one until it is accepted
 	Body   []byte // the whole body if it is small, else empty
 	More   int    // wire.BodyWhole, wire.BodyFollows or wire.BodyOnRead
 	Length int64  // length of a collected body for CONTENT_LENGTH; -1: as the client said
@@ -237,7 +237,7 @@ func (ex *Exchange) Disconnect() {
 		ex.state = stateEnded
 		ex.Release()
 	case stateSent, stateAnswered, stateOpen:
-		if ex.Socket != nil {
+		if ex.Socket != nil && (!ex.wsgi || ex.state == stateOpen) {
 			ex.worker.closeSocket(ex, CloseLost, "")
 			return
 		}

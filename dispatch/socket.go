@@ -30,7 +30,15 @@ func (w *WorkerConn) park(ex *Exchange) {
 	w.finishDrain()
 }
 
-// unpark counts a socket that has ended among the requests again: its task still runs.
+// ends counts a socket that has ended among the requests again, because its task still runs. One of WSGI's keeps a thread
+// or greenlet of its own, in nobody's way, until the application has returned.
+func (w *WorkerConn) ends(ex *Exchange) {
+	if !w.wsgi {
+		w.unpark(ex)
+	}
+}
+
+// unpark counts a socket among the requests in flight.
 func (w *WorkerConn) unpark(ex *Exchange) {
 	if ex.parked {
 		ex.parked = false
@@ -100,8 +108,8 @@ func (ex *Exchange) CloseSocket(code int, reason string) {
 
 // closeSocket ends the socket towards the worker. The caller holds the lock.
 func (w *WorkerConn) closeSocket(ex *Exchange, code int, reason string) {
-	w.unpark(ex)
-	ex.state, ex.clock, ex.gone = stateEnded, time.Now(), true
+	w.ends(ex)
+	ex.state, ex.clock, ex.gone = stateEnded, time.Now(), !w.wsgi
 	w.pending.AddClosed(ex.stream, code, reason)
 	w.wake()
 	w.dispatcher.watch()

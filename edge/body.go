@@ -61,6 +61,9 @@ func (c *conn) beginBody(req *h1.Request) operation {
 		return op
 	}
 	c.route = c.server.choose(c.ex, &c.answer)
+	if c.ws != nil {
+		c.offerUpgrade()
+	}
 	if b.left > c.server.options.MaxBody {
 		c.reject(tooLarge())
 		return opNone

@@ -65,8 +65,9 @@ func (ws *socket) end(code int, reason string) {
 	}
 }
 
-// handshake begins a WebSocket where the client asks for one and the application can have one: for WSGI the field
-// Upgrade means nothing, and the request is answered like any other (RFC 9110 7.8). False: it is an ordinary request.
+// handshake begins a WebSocket where the client asks for one and the application can have one. For WSGI it is a request
+// like any other (RFC 9110 7.8), which the application may make a WebSocket of: offerUpgrade. False: it is an ordinary
+// request.
 func (c *conn) handshake(req *h1.Request) (operation, bool) {
 	if len(req.Upgrade) == 0 {
 		return opNone, false
@@ -79,6 +80,9 @@ func (c *conn) handshake(req *h1.Request) (operation, bool) {
 	}
 	switch {
 	case !wanted:
+		if offer.Key != nil && no == nil {
+			c.ws = &socket{offer: offer}
+		}
 		return opNone, false
 	case no != nil:
 		return c.refuse(&refusal{status: no.Status, reason: reasonFor(&h1.Error{Reason: no.Reason}), fields: no.Fields}), true
@@ -97,6 +101,17 @@ func (c *conn) offerSocket(offer *websocket.Offer) operation {
 	ex.Socket, ex.More = c, wire.BodyFollows
 	c.ws = &socket{offer: *offer}
 	return c.submit()
+}
+
+// offerUpgrade lets a WSGI application make a WebSocket of its request. The request stays as its client has sent it,
+// also behind a tunnel: libraries that speak RFC 6455 themselves look for its fields.
+func (c *conn) offerUpgrade() {
+	if !c.answer.wsgi {
+		c.ws = nil
+		return
+	}
+	c.ex.Scope.WebSocket, c.ex.Scope.Protocols, c.ex.Socket = true, c.ws.offer.Protocols, c
+	c.ws.window = wire.Window
 }
 
 // Accept implements dispatch.Socket (RFC 6455 4.2.2).

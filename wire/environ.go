@@ -32,6 +32,9 @@ func (c Codec) appendEnviron(dst []byte, r *Request) []byte {
 	}
 	dst, servers := c.appendServerName(dst, r)
 	dst, certificates := c.appendClientCertificate(dst, s.TLS)
+	if s.WebSocket {
+		dst, n = c.appendKey(c.appendKey(dst, "wsgi.websocket_version"), "13"), n+1
+	}
 	dst, more := c.appendVariables(dst, r)
 	return c.endMap(dst, at, n+servers+certificates+more)
 }

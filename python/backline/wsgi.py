@@ -38,6 +38,21 @@ class Link(Protocol):
     def wait(self, request: Request) -> None:
         """Wait until something has come for the request."""
 
+    # For requests that become WebSockets.
+
+    def keep(self, request: Request) -> None:
+        """The request keeps its thread or greenlet from now on, and does not count among those that run. Raises
+        handshake.TooManySockets where there are as many of them as may be."""
+
+    def event(self) -> Any:
+        """An event to wait for, of the loop's kind."""
+
+    def lock(self) -> Any:
+        """A lock of the loop's kind."""
+
+    def rest(self, waiter: Any) -> None:
+        """Wait until ``waiter.signal`` is set, for however long, and clear it. Others see to it that messages come."""
+
 
 class EmptyInput:
     """``wsgi.input`` of a request without a body. One object serves all of them, so it cannot be closed or filled."""
@@ -101,6 +116,14 @@ _CONSTANTS: Final[dict[str, Any]] = {
 }
 
 
+# What handshake.py looks for: the environ of a request that may become a WebSocket has it.
+_HANDSHAKE: Final = "wsgi.websocket_version"
+
+# Why requests end without an answer though their application has not failed.
+_GONE: Final = "the client has gone"
+_KEPT: Final = "the application keeps the connection"
+EXCUSES: Final = (_GONE, _KEPT)
+
 _ALWAYS: Final = ("REQUEST_METHOD", "PATH_INFO", "RAW_URI", "REQUEST_URI", "REMOTE_ADDR", "wsgi.early_hints")
 
 
@@ -112,6 +135,7 @@ class Runner:
         self.link: Link
         self.known = Known()
         self.window: int = settings["wsgi_window"]
+        self.websocket_window: int = settings.get("websocket_window", 65536)
         self.roots: list[str] = settings.get("sendfile_roots", [])
         self.begun = begun.nowhere()
         self.given_up: type[BaseException] | tuple[()] = ()  # what the loop ends a request with, where it can
@@ -133,8 +157,8 @@ class Runner:
     def serve(self, message: wire.Incoming) -> None:
         """Run one request to its end."""
         _, stream, environ, body, more = message
-        request = Request(self, stream)
         environ = self.base | environ
+        request = Request(self, stream) if _HANDSHAKE not in environ else self.handshake(stream, environ)
         if body:
             environ["wsgi.input"] = io.BytesIO(body)
         elif more:
@@ -148,17 +172,23 @@ class Runner:
         try:
             self.call(request, environ)
         except ClientDisconnected:
-            request.fail("the client has gone")
+            request.fail(_GONE)
         except StopIteration:
             # What gunicorn takes for "the connection is mine now": no answer, and no error either.
             request.ended = request.ended or not request.answered
-            request.fail("the application keeps the connection")
+            request.fail(_KEPT)
         except BaseException as error:
-            if not isinstance(error, self.given_up):  # whose stack is in the log
+            if not (isinstance(error, self.given_up) or request.excuses(error)):  # a stack that is in the log already
                 report(error, f"answering {environ['REQUEST_METHOD']} {environ['RAW_URI']}")
             request.fail(type(error).__name__)
             if isinstance(error, KeyboardInterrupt):
                 raise
+
+    def handshake(self, stream: int, environ: dict[str, Any]) -> Request:
+        """A request that may become a WebSocket; most workers never see one."""
+        from .handshake import Handshake
+
+        return Handshake(self, stream, environ)
 
     def call(self, request: Request, environ: dict[str, Any]) -> None:
         """The application's part: call it, send what it returns, and close that, whatever happens (PEP 3333)."""
@@ -327,6 +357,10 @@ class Request:
             self.ended = True
             self._close()
             self.runner.link.emit((wire.ERROR, self.stream, why))
+
+    def excuses(self, error: BaseException) -> bool:
+        """Whether an error of the application's is nothing to tell anybody about."""
+        return False
 
     def _close(self) -> None:
         """The stream's last message comes next. From then on its number may come again, for another request."""

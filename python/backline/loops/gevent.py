@@ -21,6 +21,7 @@ from weakref import getweakrefcount, getweakrefs
 
 import gevent
 from gevent.event import Event
+from gevent.lock import Semaphore
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from .. import begun, wire
@@ -28,6 +29,7 @@ from ..control import Control
 from ..cooperative import Stacks, close_django_connections
 from ..errors import report
 from ..watchdog import Nothing, Watch
+from ..handshake import TooManySockets
 from ..wsgi import Request, Runner
 
 RECEIVE: Final = 64 * 1024  # bytes asked for at a time: a whole batch of requests
@@ -72,6 +74,7 @@ class Greenlets:
         self._requests: dict[int, Request] = {}  # those that get messages of their own
         self._gone: set[int] = set()  # streams whose clients have gone before they were opened
         self._early: dict[int, list[wire.Incoming]] = {}  # bodies of requests that have not begun
+        self._sockets: set[int] = set()  # streams that have become WebSockets
         self._stopping = False
         self._ended = Event()
         self.running: dict[int, greenlet] = {}
@@ -156,12 +159,15 @@ class Greenlets:
     def _begin(self) -> None:
         """Switch to greenlets until nothing is left that may begin."""
         self._beginning = True
-        while self._work and len(self.running) < self._limit:
+        while self._work and not self._is_full():
             self._next = serving = self._unused()
             serving.switch()
             del serving  # _unused counts references
             self._turn += 1
         self._beginning = False
+
+    def _is_full(self) -> bool:
+        return len(self.running) - len(self._sockets) >= self._limit
 
     def _unused(self) -> Serving:
         """A greenlet that nobody has met."""
@@ -201,14 +207,14 @@ class Greenlets:
 
     def _serve(self) -> None:
         me: Any = getcurrent()
-        work, running = self._work, self.running
+        work = self._work
         while self._wait_for_work(me):
             turn, references = self._turn, getrefcount(me)
             while True:
                 self._serve_one(me, work.popleft())
                 if (getweakrefcount(me) or me.__dict__ or me.gr_context is not None) and not self._is_over(me):
                     return
-                if turn != self._turn or not work or getrefcount(me) != references or len(running) >= self._limit:
+                if turn != self._turn or not work or getrefcount(me) != references or self._is_full():
                     break  # who may have kept a reference is found out when it is known how many there should be
                 if len(self._out) >= BATCH:
                     self.flush()
@@ -243,6 +249,8 @@ class Greenlets:
             self._runner.serve(message)
         finally:
             del self.running[stream]
+            if self._sockets:
+                self._sockets.discard(stream)
             if self._stopping:
                 self._end()
             elif self._work and not self._beginning:
@@ -306,6 +314,24 @@ class Greenlets:
 
     def forget(self, request: Request) -> None:
         self._requests.pop(request.stream, None)
+
+    event = staticmethod(Event)
+    lock = staticmethod(Semaphore)
+
+    def keep(self, request: Request) -> None:
+        if len(self._sockets) >= self._limit:
+            raise TooManySockets(
+                f"this worker has {self._limit} WebSockets, as many as worker_connections allows; "
+                "raise it, or add workers"
+            )
+        self._sockets.add(request.stream)
+        if self._work and not self._beginning:
+            self._hub.loop.run_callback(self._begin)
+
+    def rest(self, waiter: Any) -> None:
+        self.flush()
+        waiter.signal.wait()
+        waiter.signal.clear()
 
     def poll(self, request: Request) -> None:
         # A turn of the hub, also for the sake of the others: an answer in many pieces may never wait for anything else.

@@ -27,6 +27,7 @@ from typing import Any
 
 from .. import begun, wire
 from ..control import Control
+from ..handshake import TooManySockets
 from ..wsgi import Request, Runner
 
 # Bytes asked for at a time: a whole batch of requests. From 128 KiB on, malloc would map and unmap memory each time.
@@ -49,7 +50,7 @@ _switches = _voluntary_switches if hasattr(resource, "RUSAGE_THREAD") else None
 class Threads:
     """A fixed pool of threads that share one connection. It implements wsgi.Link."""
 
-    def __init__(self, conn: socket.socket, runner: Runner, threads: int) -> None:
+    def __init__(self, conn: socket.socket, runner: Runner, threads: int, sockets: int) -> None:
         self._conn = conn
         self._runner = runner
         self._count = threads
@@ -73,20 +74,29 @@ class Threads:
         self._early: dict[int, list[wire.Incoming]] = {}  # bodies of requests that no thread has begun
         self._opening = threading.Lock()  # nothing is kept for a request in the moment in which it is opened
         self._stopping = False
+        self._most_sockets = sockets
+        self._away: dict[int, int] = {}  # threads that have become a WebSocket's, to its stream
+        self._others: set[threading.Thread] = set()  # all but the main thread
+        self._joined = 1  # threads that there have been
         self.running: dict[int, int] = {}  # thread to stream, for stack dumps
 
     def run(self) -> None:
         """Serve until the server says stop or goes away."""
-        others = [
-            threading.Thread(target=self._serve, name=f"backline-{n}", daemon=True) for n in range(2, self._count + 1)
-        ]
-        for thread in others:
-            thread.start()
+        for _ in range(1, self._count):
+            self._add_thread()
         threading.Thread(target=self._watch, name="backline-pulse", daemon=True).start()
         self._serve()
-        for thread in others:
-            thread.join()
+        while others := list(self._others):
+            for thread in others:
+                thread.join()
+                self._others.discard(thread)
         self.flush()
+
+    def _add_thread(self) -> None:
+        self._joined += 1
+        thread = threading.Thread(target=self._serve, name=f"backline-{self._joined}", daemon=True)
+        self._others.add(thread)
+        thread.start()
 
     def _serve(self) -> None:
         work, out, serve, me = self._work, self._out, self._runner.serve, threading.get_ident()
@@ -106,9 +116,18 @@ class Threads:
             self._begun += 1
             serve(message)
             self.running[me] = -1
+            if self._away and me in self._away:
+                self._leave_pool(me)
+                return
             # An answer may only wait behind the next request while the pulse looks after it.
             if len(out) >= BATCH or not work or not self._watching:
                 self.flush()
+
+    def _leave_pool(self, me: int) -> None:
+        """The WebSocket that this thread had become has ended; another thread has its place in the pool."""
+        del self._away[me], self.running[me]
+        self.flush()
+        self._others.discard(threading.current_thread())
 
     def _skip(self, stream: int) -> None:
         """A request that nobody waits for any more, before it has begun."""
@@ -290,6 +309,9 @@ class Threads:
             finally:
                 self._writing.release()
 
+    event = staticmethod(threading.Event)
+    lock = staticmethod(threading.Lock)
+
     def open(self, request: Request) -> None:
         request.signal = threading.Event()
         with self._opening:
@@ -302,6 +324,28 @@ class Threads:
 
     def forget(self, request: Request) -> None:
         self._requests.pop(request.stream, None)
+
+    def keep(self, request: Request) -> None:
+        # A socket lasts for hours, and the server does not count it among the requests that run: if its thread stayed
+        # in the pool, as many sockets as threads would be the end of requests.
+        with self._opening:
+            if len(self._away) >= self._most_sockets:
+                raise TooManySockets(
+                    f"this worker has {self._most_sockets} WebSockets, as many as worker_connections allows; "
+                    "raise it, or add workers"
+                )
+            thread = next(thread for thread, stream in list(self.running.items()) if stream == request.stream)
+            self._away[thread] = request.stream
+            self._add_thread()
+        if self._take_back(thread):  # else the pulse would find out, later
+            self._reading.release()
+            self._promote()
+
+    def rest(self, waiter: Any) -> None:
+        # Without trying for the lead: the pool has its threads for that, and there may be a thousand who rest.
+        self.flush()
+        waiter.signal.wait()
+        waiter.signal.clear()
 
     def poll(self, request: Request) -> None:
         # When another thread leads, it will see what comes.
@@ -344,7 +388,7 @@ def run(
     """Serve ``application`` until told to stop."""
     count = settings["threads"]
     runner = Runner(application, settings, multithread=count > 1)
-    threads = Threads(conn, runner, count)
+    threads = Threads(conn, runner, count, settings["worker_connections"])
     runner.link = threads
     runner.begun = begun.shared()
     control.running = threads.running

@@ -27,7 +27,7 @@ type Scope struct {
 	RootPath string // where the application is mounted: "" or "/prefix"
 	TLS      *TLS   // nil where the connection is not encrypted, or not by us
 
-	WebSocket bool     // a WebSocket's handshake; Scheme is "ws" or "wss" then
+	WebSocket bool     // a WebSocket's handshake; for ASGI Scheme is "ws" or "wss" then
 	Protocols []string // the subprotocols that its client offers, in its order
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"backline/dispatch/dispatchtest"
 	"backline/wire"
@@ -91,6 +92,42 @@ func TestSocketsAreNotInFlight(t *testing.T) {
 	}
 	w.Die()
 	other.Die()
+}
+
+// TestSocketOfWSGI: a handshake is a request like others until it is accepted. From then on the worker has a thread for it
+// alone, also when it has been closed and the application has not returned.
+func TestSocketOfWSGI(t *testing.T) {
+	b := setup(t, Options{QueueSize: 8, Timeout: time.Minute})
+	w := b.attach("wsgi", 1)
+	submit := func() (*client, uint32) {
+		c := b.request("GET", "/ws")
+		c.ex.Scope.WebSocket, c.ex.Socket = true, c
+		b.Submit(c.ex)
+		return c, w.Expect(wire.KindRequest).Stream
+	}
+	c, stream := submit()
+	c.ex.Disconnect()
+	w.Expect(wire.KindDisconnect)
+	w.Send(dispatchtest.Tuple{wire.KindDone, stream})
+
+	c, stream = submit()
+	w.Answer(stream, "no")
+	c.expect("answer 200 no")
+
+	c, stream = submit()
+	w.Send(dispatchtest.Tuple{wire.KindAccept, stream, nil, []dispatchtest.Tuple{}})
+	c.expect("accept ")
+	c.ex.Disconnect()
+	w.Expect(wire.KindClosed)
+	b.look(time.Now().Add(time.Hour))
+	other := b.submit("GET", "/")
+	w.Answer(w.Expect(wire.KindRequest).Stream, "there is room")
+	other.expect("answer 200 there is room")
+	if b.InFlight() != 0 || w.link.Sockets() != 1 {
+		t.Errorf("%d requests and %d sockets, expected the one that has not returned", b.InFlight(), w.link.Sockets())
+	}
+	w.Send(dispatchtest.Tuple{wire.KindDone, stream})
+	eventually(t, "the socket is gone", func() bool { return w.link.Sockets() == 0 })
 }
 
 func TestSocketEnds(t *testing.T) {

@@ -323,16 +323,30 @@ func TestWebSocketWorkerDies(t *testing.T) {
 	c.expectClose(dispatch.CloseInternal)
 }
 
-// TestUpgradeForWSGI: such an application answers the request as it stands.
+// TestUpgradeForWSGI: such an application answers the request as it stands, unless it makes a WebSocket of it.
 func TestUpgradeForWSGI(t *testing.T) {
 	t.Parallel()
 	b := start(t, Options{}, handler{wsgi: true, answer: func(ex *dispatch.Exchange) {
-		if ex.Scope.WebSocket {
-			t.Error("a WebSocket for WSGI")
+		if !ex.Scope.WebSocket || ex.Scope.Scheme != "http" || ex.More != wire.BodyWhole {
+			t.Errorf("the application gets %+v", ex.Scope)
 		}
 		hello(ex)
 	}})
 	c := b.dial()
 	c.say(upgrade + "\r\n")
 	c.expect(200)
+	c.say(upgrade + "\r\n")
+	c.expect(200)
+
+	b = withWorker(t, "wsgi", Options{}, dispatch.Options{}, accepting(echo))
+	c = b.dial()
+	if status := c.open("").StatusCode; status != http.StatusSwitchingProtocols {
+		t.Fatalf("the handshake is answered with %d", status)
+	}
+	c.say(frame(1, "hello"))
+	if got := c.expectFrame(1); got != "hello" {
+		t.Errorf("got %q, expected what was sent", got)
+	}
+	c.say(frame(8, "\x03\xe8"))
+	c.expectClose(1000)
 }

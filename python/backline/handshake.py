@@ -134,8 +134,8 @@ class Handshake(Request):
         self._wake()
 
     def end_socket(self) -> None:
-        """Close it because the application, or the library that has the raw socket, has ended without doing so. Frameworks
-        make an answer of what their application raises: it is all that is seen of a failure."""
+        """Close it because the application, or the library that has the raw socket, has ended without doing so.
+        Frameworks make an answer of what their application raises: it is all that is seen of a failure."""
         failed = self.status is not None and self.status.startswith("5")
         self.close_socket(1011 if failed else 1000)
 

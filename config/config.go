@@ -86,6 +86,10 @@ type Config struct {
 	HealthPaths  []string      // requests of these wait in front
 	Retry        string        // safe or off
 
+	Sticky         string // the name of a query's parameter and a JSON answer's member; "off"
+	StickySessions int
+	StickyTimeout  time.Duration
+
 	LimitConnections   int // what "ulimit -n" allows may be less; the edge says so at start
 	LimitRequestLine   int64
 	LimitHeaderBlock   int64

@@ -122,3 +122,29 @@ func queueRows() []Setting {
 		},
 	}
 }
+
+func stickyRows() []Setting {
+	const group = "Queue"
+	return []Setting{
+		{
+			Key: "sticky", Flags: []string{"sticky"}, Kind: KindString, Default: "sid", Unit: "name", Group: group, check: checkSticky,
+			Help: "Sessions whose requests all go to the worker that began them, as Socket.IO's long polling needs: the name of the member by which an answer's " +
+				"JSON names a new session (`\"sid\":\"...\"`, within the first 256 bytes), and of the parameter by which requests name theirs (`?sid=...`). " +
+				"off sends every request to any worker.",
+			field: func(c *Config) any { return &c.Sticky },
+		},
+		{
+			Key: "sticky_sessions", Flags: []string{"sticky-sessions"}, Kind: KindInt, Default: "65536", Unit: "sessions", Min: "1", Max: "10000000",
+			Group: group,
+			Help: "Sessions of sticky that are remembered, some 200 bytes each. Beyond it the one that was used longest ago is forgotten: its requests go to " +
+				"any worker, which does not know it, and its client begins another.",
+			field: func(c *Config) any { return &c.StickySessions },
+		},
+		{
+			Key: "sticky_timeout", Flags: []string{"sticky-timeout"}, Kind: KindDuration, Default: "5m", Unit: "seconds", Min: "1s", Max: longest, Group: group,
+			Help: "Time after which a session of sticky is forgotten when no request was of it. It has to be longer than the client's own silence, for Socket.IO " +
+				"ping_interval and ping_timeout together.",
+			field: func(c *Config) any { return &c.StickyTimeout },
+		},
+	}
+}

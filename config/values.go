@@ -229,6 +229,23 @@ func checkRetry(text string) (string, error) {
 	}
 }
 
+// checkSticky wants a name that stands in a query and in JSON as it is.
+func checkSticky(text string) (string, error) {
+	switch strings.ToLower(text) {
+	case "off", "false", "no", "0":
+		return "off", nil
+	}
+	for _, c := range []byte(text) {
+		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return "", fmt.Errorf("%q is no name: expected letters, digits, - and _, such as sid, or off", text)
+		}
+	}
+	if text == "" {
+		return "", errors.New("an empty name: expected one such as sid, or off")
+	}
+	return text, nil
+}
+
 func checkLogFile(text string) (string, error) {
 	if text == "" {
 		return "", errors.New("an empty name: expected a file, or - for standard error; /dev/null drops the log")

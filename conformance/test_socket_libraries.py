@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import queue
+import re
+import signal
 from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
-from harness import Server
+import socketio
+from harness import PATIENCE, Server, eventually
 from sockets import connect
 from websockets.sync import client
 from wsgi_loops import GEVENT
@@ -43,3 +50,99 @@ def test_flask_sock_ends(server: Server) -> None:
         socket.send("fail")
         assert socket.closed()[0] == 1011
     server.wait_for("LookupError: in flask-sock")
+
+
+# Socket.IO, by its own client. Flask-SocketIO uses simple-websocket under threads, and under gevent gevent-websocket's
+# interface, because that package is installed.
+
+PROCESSES = 4
+
+
+@pytest.fixture(params=LOOPS)
+def site(shared: Servers, request: pytest.FixtureRequest) -> Server:
+    """Four workers, which know nothing of each other's sessions."""
+    return shared(APP, "--workers", str(PROCESSES), *request.param)
+
+
+class Visitor:
+    """A client of Socket.IO that has been welcomed."""
+
+    def __init__(self, server: Server, *transports: str) -> None:
+        self.welcome: queue.Queue[Any] = queue.Queue()
+        self.joined: queue.Queue[Any] = queue.Queue()
+        self.client = socketio.Client(reconnection=False)
+        self.client.on("welcome", self.welcome.put)
+        self.client.on("joined", self.joined.put)
+        self.client.connect(
+            f"http://127.0.0.1:{server.port}", transports=list(transports) or None, wait_timeout=PATIENCE
+        )
+        self.process: int = self.welcome.get(timeout=PATIENCE)["pid"]
+
+    def __enter__(self) -> Visitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.disconnect()
+
+    def ask(self, data: object) -> Any:
+        return self.client.call("ask", data, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("transports", "ends_with"),
+    [(("polling",), "polling"), (("websocket",), "websocket"), ((), "websocket")],
+    ids=["polling", "websocket", "upgrade"],
+)
+def test_socketio_with_four_workers(site: Server, transports: tuple[str, ...], ends_with: str) -> None:
+    mark = len(site.log)
+    with ExitStack() as stack:
+        visitors = [stack.enter_context(Visitor(site, *transports)) for _ in range(8)]
+        for each in visitors:
+            for data in ("hello", b"\x00\xff" * 40_000, {"deep": ["\u00e5"]}):
+                assert each.ask(data) == {"pid": each.process, "data": data}
+            each.client.emit("join", "room")
+            assert each.joined.get(timeout=PATIENCE) == "room"
+            assert each.client.transport() == ends_with
+    eventually(lambda: len(re.findall("disconnected .", site.log[mark:])) >= len(visitors), "all leave")
+    assert "Invalid session" not in site.log[mark:], "every request came to the process that knows its session"
+
+
+def test_socketio_sessions_are_spread(site: Server) -> None:
+    """They stick, but not all to one: they begin wherever there is least to do."""
+    with ExitStack() as stack:
+        visitors = [stack.enter_context(Visitor(site, "websocket")) for _ in range(12)]
+        assert len({each.process for each in visitors}) == PROCESSES
+
+
+@pytest.mark.parametrize("sticky", ["sid", "off"])
+def test_setting_sticky(serve: Servers, sticky: str) -> None:
+    """While a poll waits, its worker is not the one with least to do: what else belongs to the session goes astray."""
+    server = serve(APP, "--workers", "2", *GEVENT, "--sticky", sticky)
+    path = "/socket.io/?EIO=4&transport=polling"
+    sid = json.loads(server.get(path).text[1:])["sid"]
+
+    def post() -> int:
+        return server.request("POST", f"{path}&sid={sid}", {}, b'42["unknown"]').status
+
+    with server.connect() as poll:
+        poll.send_request("GET", f"{path}&sid={sid}")
+        if sticky == "off":
+            eventually(lambda: post() == 400, "another worker got it")
+        else:
+            assert {post() for _ in range(20)} == {200}
+
+
+def test_session_of_a_dead_worker(serve: Servers) -> None:
+    """The library answers what it answers to a session that it does not know, and the client can begin another."""
+    server = serve(APP, "--workers", "2", *GEVENT)
+    with server.connect() as client:
+        client.send_request("GET", "/socket.io/?EIO=4&transport=polling")
+        sid = json.loads(client.answer().text[1:])["sid"]
+        path = f"/socket.io/?EIO=4&transport=polling&sid={sid}"
+        assert client.request("POST", path, {}, b"40").status == 200
+        welcome = client.request("GET", path).text
+        process = int(re.findall(r'"pid":(\d+)', welcome + client.request("GET", path).text)[0])
+        os.kill(process, signal.SIGKILL)
+        eventually(lambda: client.request("POST", path, {}, b"40").status == 400, "the session is unknown")
+    with Visitor(server, "polling") as another:
+        assert another.ask("well?")["pid"] == another.process

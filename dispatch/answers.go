@@ -203,6 +203,9 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 	if before == stateSent && beginsAnswer(m.Kind) {
 		w.latency += (d.now.Sub(ex.sent) - w.latency) / 16
 		w.answered++
+		if ex.begins {
+			w.learn(m.Data)
+		}
 	}
 	if before != stateEnded {
 		w.progress(ex, m)

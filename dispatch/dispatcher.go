@@ -27,6 +27,8 @@ type Dispatcher struct {
 	workers  []*WorkerConn // those that may be sent requests
 	live     []*WorkerConn // all whose connection is open, draining ones included
 	queue    queue
+	pinned   int // requests in WorkerConn.waiting, of all workers
+	sessions sessions
 	now      time.Time   // as of the clock's last turn, or a worker's last packet: asking the system costs 50 ns
 	opened   []*Exchange // those whose workers can now take body; their clients hear of it in unlock
 	stopping bool
@@ -129,13 +131,24 @@ func (d *Dispatcher) Submit(ex *Exchange) {
 	if served := d.served.Load(); served != nil {
 		ex.encode(served.codec, served.wsgi, &d.options.Defaults)
 	}
+	var id []byte
+	if d.options.Sticky != "" && len(ex.Scope.Query) > 0 {
+		id = sessionOf(ex.Scope.Query, d.options.Sticky)
+		ex.begins = id == nil
+	}
 	d.mu.Lock()
+	var owner *WorkerConn
+	if id != nil {
+		owner = d.sessions.owner(id, time.Now(), d.options.StickyTime)
+	}
 	var why *Failure
 	switch {
 	case d.stopping:
 		why = FailStopping
+	case owner != nil:
+		why = owner.pin(ex)
 	case (d.queue.len == 0 || ex.Urgent) && d.place(ex):
-	case !d.queue.room(ex, &d.options):
+	case !d.queue.room(ex, d.pinned, &d.options):
 		why = FailQueueFull
 	default:
 		ex.state, ex.enqueued = stateQueued, time.Now()
@@ -214,6 +227,9 @@ func (d *Dispatcher) quickest(ex *Exchange) (ahead *WorkerConn, quick bool) {
 
 // feed gives waiting requests to whoever can take them. The caller holds the lock.
 func (d *Dispatcher) feed() {
+	if d.pinned > 0 {
+		d.feedPinned()
+	}
 	for d.queue.len > 0 {
 		ex := d.queue.front()
 		if !d.place(ex) {
@@ -236,7 +252,7 @@ func (d *Dispatcher) Stop() {
 func (d *Dispatcher) Waiting() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.queue.len
+	return d.queue.len + d.pinned
 }
 
 // InFlight is the number of requests that workers hold.
@@ -252,6 +268,9 @@ func (d *Dispatcher) InFlight() int {
 
 func (d *Dispatcher) takeQueue() []*Exchange {
 	var all []*Exchange
+	for _, w := range d.live {
+		w.unpin()
+	}
 	for ex := d.queue.pop(); ex != nil; ex = d.queue.pop() {
 		ex.state = stateEnded
 		all = append(all, ex)

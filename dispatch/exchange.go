@@ -74,9 +74,11 @@ type Exchange struct {
 	unread     int       // bytes of answer that the worker sent and that still wait for the client
 
 	order  uint64
-	parked bool // an accepted WebSocket, counted in WorkerConn.sockets
-	gone   bool // the client has gone and the application, told so, has time to end by itself
-	lost   bool // given up on; counted in WorkerConn.lost
+	parked bool        // an accepted WebSocket, counted in WorkerConn.sockets
+	pinned *WorkerConn // the one that it belongs to, because that owns its session
+	begins bool        // its answer may begin a session
+	gone   bool        // the client has gone and the application, told so, has time to end by itself
+	lost   bool        // given up on; counted in WorkerConn.lost
 
 	owner   *Exchanges // where Release puts it
 	encoded []byte     // the KindRequest message
@@ -180,7 +182,7 @@ func (ex *Exchange) SendBody(data []byte, at int64, more bool) {
 	d.mu.Lock()
 	w := ex.worker
 	if lost := w == nil && ex.state == stateQueued && !ex.Replayable; lost {
-		d.queue.remove(ex)
+		d.unqueue(ex)
 		ex.state = stateEnded
 		d.mu.Unlock()
 		failAll([]*Exchange{ex}, FailWorker)
@@ -233,7 +235,7 @@ func (ex *Exchange) Disconnect() {
 	defer d.mu.Unlock()
 	switch ex.state {
 	case stateQueued:
-		d.queue.remove(ex)
+		d.unqueue(ex)
 		ex.state = stateEnded
 		ex.Release()
 	case stateSent, stateAnswered, stateOpen:

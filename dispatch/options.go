@@ -36,6 +36,12 @@ type Options struct {
 	// BusyStall is how long a request may wait for a worker whose every thread is busy before that is logged, with what
 	// the threads do. 0: it is not.
 	BusyStall time.Duration
+	// Sticky names the member of an answer's JSON, and the parameter of queries, by which a session's requests come to
+	// the worker that began it. Empty: requests go to any worker.
+	Sticky string
+	// StickySize is how many sessions are remembered, and StickyTime for how long each when no request is of it.
+	StickySize int
+	StickyTime time.Duration
 	// Defaults are what the workers were told in their welcome.
 	Defaults wire.Defaults
 	// Log receives what people should know. nil: nothing is logged.

@@ -10,12 +10,12 @@ type queue struct {
 	urgent int // of these, the urgent ones
 }
 
-// room tells whether ex may wait. Neither kind takes the other's room.
-func (q *queue) room(ex *Exchange, o *Options) bool {
+// room tells whether ex may wait, besides so many that wait for one worker alone. Neither kind takes the other's room.
+func (q *queue) room(ex *Exchange, pinned int, o *Options) bool {
 	if ex.Urgent {
 		return q.urgent < o.UrgentSize
 	}
-	return q.len-q.urgent < o.QueueSize
+	return q.len-q.urgent+pinned < o.QueueSize
 }
 
 // push lets ex wait. The urgent one that came last goes first: they are few, and whoever asks whether the server is

@@ -165,8 +165,8 @@ func (d *Dispatcher) lookAtQueue(now time.Time, verdicts []verdict) []verdict {
 	late := func(ex *Exchange) bool {
 		return limit > 0 && ex.enqueued.Before(now.Add(-limit)) || ex.overdueJob(now)
 	}
-	for ex := d.queue.find(late); ex != nil; ex = d.queue.find(late) {
-		d.queue.remove(ex)
+	for ex := d.find(late); ex != nil; ex = d.find(late) {
+		d.unqueue(ex)
 		ex.state = stateEnded
 		verdicts = append(verdicts, verdict{ex: ex, why: FailQueueTime})
 	}

@@ -53,6 +53,7 @@ type WorkerConn struct {
 	stalls    Stalls
 	streams   []*Exchange
 	free      []uint32
+	waiting   queue // requests of its sessions that wait for it
 	inflight  int
 	sockets   int // accepted WebSockets, which are not in flight
 	lost      int // of these, requests that were given up: their threads may never come back
@@ -221,6 +222,7 @@ func (w *WorkerConn) Drain() {
 	defer d.mu.Unlock()
 	w.draining = true
 	d.workers = remove(d.workers, w)
+	w.unpin()
 	w.finishDrain()
 }
 
@@ -262,6 +264,7 @@ func (w *WorkerConn) down() {
 	w.ready.Broadcast()
 	d.workers = remove(d.workers, w)
 	d.live = remove(d.live, w)
+	w.unpin()
 	d.mu.Unlock()
 	<-w.wrote // only now is it known what went out
 	d.mu.Lock()
@@ -331,7 +334,7 @@ func (d *Dispatcher) requeue(again []*Exchange) {
 	slices.SortFunc(again, func(a, b *Exchange) int { return cmp.Compare(b.order, a.order) })
 	now := time.Now()
 	for _, ex := range again {
-		ex.worker, ex.state, ex.enqueued = nil, stateQueued, now
+		ex.worker, ex.pinned, ex.state, ex.enqueued = nil, nil, stateQueued, now
 		d.queue.pushFront(ex)
 	}
 	if len(again) > 0 {

@@ -31,6 +31,9 @@ func dispatchOptions(c *config.Config, log *slog.Logger) dispatch.Options {
 		DisconnectGrace: c.DisconnectGrace, BusyStall: c.BusyStall, Retry: c.Retry == "safe", Prefetch: prefetch,
 		MaxRequests: c.MaxRequests, MaxRequestsJitter: c.MaxRequestsJitter, Log: log,
 	}
+	if c.Sticky != "off" {
+		options.Sticky, options.StickySize, options.StickyTime = c.Sticky, c.StickySessions, c.StickyTimeout
+	}
 	if c.QueueTimeout == 0 {
 		// Who may not wait at all needs no queue; the dispatcher's own 0 is "without limit".
 		options.QueueSize, options.UrgentSize = 0, 0

@@ -67,4 +67,4 @@ def join(room: str) -> None:
 
 @socketio.on("disconnect")
 def disconnected(reason: Any = None) -> None:
-    print("disconnected", request.sid, flush=True)  # type: ignore[attr-defined]
+    print(f"disconnected {request.sid}\n", end="", flush=True)  # type: ignore[attr-defined]

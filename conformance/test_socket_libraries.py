@@ -140,8 +140,10 @@ def test_session_of_a_dead_worker(serve: Servers) -> None:
         sid = json.loads(client.answer().text[1:])["sid"]
         path = f"/socket.io/?EIO=4&transport=polling&sid={sid}"
         assert client.request("POST", path, {}, b"40").status == 200
-        welcome = client.request("GET", path).text
-        process = int(re.findall(r'"pid":(\d+)', welcome + client.request("GET", path).text)[0])
+        welcome = ""
+        while '"pid"' not in welcome:
+            welcome = client.request("GET", path).text
+        process = int(re.findall(r'"pid":(\d+)', welcome)[0])
         os.kill(process, signal.SIGKILL)
         eventually(lambda: client.request("POST", path, {}, b"40").status == 400, "the session is unknown")
     with Visitor(server, "polling") as another:

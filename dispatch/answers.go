@@ -201,11 +201,7 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 			m.Kind, m.Stream)
 	}
 	if before == stateSent && beginsAnswer(m.Kind) {
-		w.latency += (d.now.Sub(ex.sent) - w.latency) / 16
-		w.answered++
-		if ex.begins {
-			w.learn(m.Data)
-		}
+		w.measure(ex, m.Data)
 	}
 	if before != stateEnded {
 		w.progress(ex, m)
@@ -226,6 +222,18 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 		return nil, before, nil
 	}
 	return ex, before, nil
+}
+
+// measure notes what the beginning of an answer says of its worker. Long polls take long in the best of workers: counting
+// them would make laggards of those that have sessions, and all new sessions would go to the one that has none.
+func (w *WorkerConn) measure(ex *Exchange, body []byte) {
+	if ex.pinned == nil {
+		w.latency += (w.dispatcher.now.Sub(ex.sent) - w.latency) / 16
+		w.answered++
+	}
+	if ex.begins {
+		w.learn(body)
+	}
 }
 
 // progress notes what a message for somebody who still waits says of its exchange.

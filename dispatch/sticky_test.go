@@ -49,6 +49,9 @@ func TestSessionsKeepTheirWorker(t *testing.T) {
 	first.expect("answer 200 1")
 	w.Answer(w.Expect(wire.KindRequest).Stream, "2")
 	waits.expect("answer 200 2")
+	if w.link.answered != other.link.answered {
+		t.Errorf("%d and %d answers are measured, expected those that could have gone elsewhere", w.link.answered, other.link.answered)
+	}
 	for _, no := range []string{"sid=two", "sid=", "xsid=one", "sids=one", "a=sid=one"} {
 		busy := b.query("sid=one")
 		each := b.query(no)

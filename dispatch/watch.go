@@ -275,7 +275,7 @@ func (w *WorkerConn) takeBackUntouched() {
 	var back []*Exchange
 	for _, ex := range w.streams {
 		if ex != nil && ex.state == stateSent && ex.More == wire.BodyWhole && w.dispatcher.options.Retry && ex.Safe() &&
-			!ex.retried && w.begun.TakeBack(ex.stream) {
+			!ex.retried && ex.pinned == nil && w.begun.TakeBack(ex.stream) {
 			ex.retried = true
 			back = append(back, ex)
 		}

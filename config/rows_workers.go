@@ -36,7 +36,7 @@ func poolRows(group string) []Setting {
 			Key: "worker_connections", Flags: []string{"worker-connections"}, Kind: KindInt, Default: "1000", Unit: "requests",
 			Min: "1", Max: "1000000", Group: group,
 			Help: "Requests that one worker of the class asyncio or gevent runs at once. Idle connections do not count. With too many, all of them get " +
-				"slow together instead of some waiting in the queue.",
+				"slow together instead of some waiting in the queue. It also bounds the WebSockets that a WSGI application has in one worker of any class; beyond it 503.",
 			field: func(c *Config) any { return &c.WorkerConnections },
 		},
 		{

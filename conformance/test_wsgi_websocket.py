@@ -103,7 +103,8 @@ def test_sockets_take_no_threads_from_requests(server: Server) -> None:
     for socket in sockets:
         assert socket.close() == (1000, "")
         socket.client.close()
-    eventually(lambda: int(server.get("/page").text.split(" ")[1]) <= before, "threads end with their sockets")
+    # One more than before, if the main thread was a socket's: it has nothing to do any more, but cannot end.
+    eventually(lambda: int(server.get("/page").text.split(" ")[1]) <= before + 1, "threads end with their sockets")
 
 
 def test_slow_client_makes_send_wait(server: Server) -> None:

@@ -224,8 +224,8 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 	return ex, before, nil
 }
 
-// measure notes what the beginning of an answer says of its worker. Long polls take long in the best of workers: counting
-// them would make laggards of those that have sessions, and all new sessions would go to the one that has none.
+// measure notes what the beginning of an answer says of its worker. Long polls take long in the best of workers:
+// counting them would make laggards of those that have sessions, and all new ones would go to the one that has none.
 func (w *WorkerConn) measure(ex *Exchange, body []byte) {
 	if ex.pinned == nil {
 		w.latency += (w.dispatcher.now.Sub(ex.sent) - w.latency) / 16

@@ -30,8 +30,8 @@ func (w *WorkerConn) park(ex *Exchange) {
 	w.finishDrain()
 }
 
-// ends counts a socket that has ended among the requests again, because its task still runs. One of WSGI's keeps a thread
-// or greenlet of its own, in nobody's way, until the application has returned.
+// ends counts a socket that has ended among the requests again, because its task still runs. One of WSGI's keeps a
+// thread or greenlet of its own, in nobody's way, until the application has returned.
 func (w *WorkerConn) ends(ex *Exchange) {
 	if !w.wsgi {
 		w.unpark(ex)

@@ -100,6 +100,7 @@ func (b *bundle) locked(do func()) {
 
 // TestSessionsEndWithTheirWorker: what waits for it goes to another one.
 func TestSessionsEndWithTheirWorker(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(w *attached){
 		"dies":   func(w *attached) { w.Die() },
 		"drains": func(w *attached) { w.link.Drain() },

@@ -44,17 +44,14 @@ func (d *Dispatcher) Snapshot(atMost int) Snapshot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
-	all := Snapshot{Waiting: d.queue.len}
-	for i := range d.queue.used {
-		ex := d.queue.ring[(d.queue.head+i)%len(d.queue.ring)]
-		if ex == nil {
-			continue
-		}
+	all := Snapshot{Waiting: d.queue.len + d.pinned}
+	d.find(func(ex *Exchange) bool {
 		all.Oldest = max(all.Oldest, now.Sub(ex.enqueued))
 		if len(all.Queue) < atMost {
 			all.Queue = append(all.Queue, ex.snapshot(now))
 		}
-	}
+		return false
+	})
 	for _, w := range d.live {
 		all.Workers = append(all.Workers, w.snapshot(now, atMost))
 	}

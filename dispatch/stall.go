@@ -94,12 +94,15 @@ func (d *Dispatcher) lookForCrowds(now time.Time) (found []crowd) {
 	}
 	for _, w := range d.live {
 		ahead := max(0, w.inflight-w.concurrency) // sent ahead, and waiting at the worker
-		if d.queue.len == 0 && ahead == 0 {
+		if d.queue.len == 0 && ahead == 0 && w.waiting.len == 0 {
 			w.crowded = false
 		}
 		oldest := waited
 		if ahead > 0 {
 			oldest = max(oldest, now.Sub(w.lastSign()))
+		}
+		if first := w.waiting.find(late); first != nil {
+			oldest = max(oldest, now.Sub(first.enqueued))
 		}
 		if w.crowded || w.inflight < w.concurrency || oldest < limit {
 			continue
@@ -107,7 +110,7 @@ func (d *Dispatcher) lookForCrowds(now time.Time) (found []crowd) {
 		w.crowded = true
 		w.stalls.Busy++
 		d.stalls.Busy++
-		found = append(found, crowd{w, w.oldest(stacksOfCrowd), w.inflight - ahead, d.queue.len + ahead, oldest})
+		found = append(found, crowd{w, w.oldest(stacksOfCrowd), w.inflight - ahead, d.queue.len + w.waiting.len + ahead, oldest})
 	}
 	return found
 }

@@ -60,8 +60,19 @@ PROCESSES = 4
 
 @pytest.fixture(params=LOOPS)
 def site(shared: Servers, request: pytest.FixtureRequest) -> Server:
-    """Four workers, which know nothing of each other's sessions."""
-    return shared(APP, "--workers", str(PROCESSES), *request.param)
+    """Four workers, which know nothing of each other's sessions. All of them are up: the polls of all visitors in one
+    worker would take all of its threads."""
+    server = shared(APP, "--workers", str(PROCESSES), *request.param)
+
+    def processes() -> set[object]:
+        with ExitStack() as stack:
+            sockets = [stack.enter_context(connect(server, "/sock")) for _ in range(PROCESSES)]
+            for socket in sockets:
+                socket.send("who")
+            return {socket.message() for socket in sockets}
+
+    eventually(lambda: len(processes()) == PROCESSES, "all workers are up")
+    return server
 
 
 class Visitor:

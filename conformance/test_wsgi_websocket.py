@@ -108,7 +108,7 @@ def test_sockets_take_no_threads_from_requests(server: Server) -> None:
 
 
 def test_slow_client_makes_send_wait(server: Server) -> None:
-    mark = len(server.log)
+    mark = len(server.lines)
     with connect(server, "/flood") as socket:
         socket.send("go")
         server.wait_for("flooding", after=mark)

@@ -28,8 +28,8 @@ from .. import begun, wire
 from ..control import Control
 from ..cooperative import Stacks, close_django_connections
 from ..errors import report
-from ..watchdog import Nothing, Watch
 from ..handshake import TooManySockets
+from ..watchdog import Nothing, Watch
 from ..wsgi import Request, Runner
 
 RECEIVE: Final = 64 * 1024  # bytes asked for at a time: a whole batch of requests

@@ -110,7 +110,8 @@ func (d *Dispatcher) lookForCrowds(now time.Time) (found []crowd) {
 		w.crowded = true
 		w.stalls.Busy++
 		d.stalls.Busy++
-		found = append(found, crowd{w, w.oldest(stacksOfCrowd), w.inflight - ahead, d.queue.len + w.waiting.len + ahead, oldest})
+		waiting := d.queue.len + w.waiting.len + ahead
+		found = append(found, crowd{w, w.oldest(stacksOfCrowd), w.inflight - ahead, waiting, oldest})
 	}
 	return found
 }

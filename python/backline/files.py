@@ -39,3 +39,22 @@ def _inside(path: bytes, roots: Sequence[str]) -> bytes:
         if real.startswith(os.path.join(os.path.realpath(os.fsencode(root)), b"")):
             return real
     raise ValueError("the file is not below a root")
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: a file as an iterable of blocks from where it stands; its ``close`` closes the file."""
+
+    def __init__(self, filelike: Any, block_size: int = 65536) -> None:
+        self.filelike = filelike
+        self.block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> FileWrapper:
+        return self
+
+    def __next__(self) -> bytes:
+        block: bytes = self.filelike.read(self.block_size)
+        if not block:
+            raise StopIteration
+        return block

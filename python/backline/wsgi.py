@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from . import begun, wire
 from ._types import ExcInfo, WSGIApplication
 from .errors import ClientDisconnected, report
-from .files import locate
+from .files import FileWrapper, locate
 from .headers import Known, check_status, check_wsgi
 
 
@@ -85,25 +85,6 @@ class StreamedInput(io.RawIOBase):
         return len(piece)
 
 
-class FileWrapper:
-    """``wsgi.file_wrapper``: a file as an iterable of blocks from where it stands; its ``close`` closes the file."""
-
-    def __init__(self, filelike: Any, block_size: int = 65536) -> None:
-        self.filelike = filelike
-        self.block_size = block_size
-        if hasattr(filelike, "close"):
-            self.close = filelike.close
-
-    def __iter__(self) -> FileWrapper:
-        return self
-
-    def __next__(self) -> bytes:
-        block: bytes = self.filelike.read(self.block_size)
-        if not block:
-            raise StopIteration
-        return block
-
-
 # The environ of every request begins with these; the server sends what differs.
 _CONSTANTS: Final[dict[str, Any]] = {
     "wsgi.version": (1, 0),
@@ -116,13 +97,11 @@ _CONSTANTS: Final[dict[str, Any]] = {
 }
 
 
-# What handshake.py looks for: the environ of a request that may become a WebSocket has it.
+# The environ of a request that may become a WebSocket has it (handshake.py).
 _HANDSHAKE: Final = "wsgi.websocket_version"
 
 # Why requests end without an answer though their application has not failed.
-_GONE: Final = "the client has gone"
-_KEPT: Final = "the application keeps the connection"
-EXCUSES: Final = (_GONE, _KEPT)
+EXCUSES: Final = ("the client has gone", "the application keeps the connection")
 
 _ALWAYS: Final = ("REQUEST_METHOD", "PATH_INFO", "RAW_URI", "REQUEST_URI", "REMOTE_ADDR", "wsgi.early_hints")
 
@@ -172,11 +151,11 @@ class Runner:
         try:
             self.call(request, environ)
         except ClientDisconnected:
-            request.fail(_GONE)
+            request.fail(EXCUSES[0])
         except StopIteration:
             # What gunicorn takes for "the connection is mine now": no answer, and no error either.
             request.ended = request.ended or not request.answered
-            request.fail(_KEPT)
+            request.fail(EXCUSES[1])
         except BaseException as error:
             if not (isinstance(error, self.given_up) or request.excuses(error)):  # a stack that is in the log already
                 report(error, f"answering {environ['REQUEST_METHOD']} {environ['RAW_URI']}")

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 import socketio
-from harness import PATIENCE, Server, eventually
-from sockets import connect
+from authority import Authority
+from authority import connect as connect_tls
+from harness import PATIENCE, Answer, Server, eventually
+from http2 import Connection
+from sockets import CLOSE, PING, PONG, TEXT, Frame, Socket, ask, connect, frame, refused
 from websockets.sync import client
 from wsgi_loops import GEVENT
 
@@ -28,7 +31,7 @@ def server(shared: Servers, request: pytest.FixtureRequest) -> Server:
     return shared(APP, "--workers", "1", *request.param)
 
 
-@pytest.mark.parametrize("path", ["/sock", "/sockets"])
+@pytest.mark.parametrize("path", ["/sock", "/sockets", "/simple"])
 def test_messages_come_back(server: Server, path: str) -> None:
     with client.connect(f"ws://127.0.0.1:{server.port}{path}", max_size=None) as socket:
         assert [type(each).__name__ for each in socket.protocol.extensions] == ["PerMessageDeflate"], "with the server"
@@ -50,6 +53,83 @@ def test_flask_sock_ends(server: Server) -> None:
         socket.send("fail")
         assert socket.closed()[0] == 1011
     server.wait_for("LookupError: in flask-sock")
+
+
+def test_simple_websocket_ends(server: Server) -> None:
+    mark = len(server.lines)
+    with connect(server, "/simple", {"Sec-WebSocket-Protocol": "chat.v1, chat.v2"}) as socket:
+        assert socket.subprotocol == "chat.v2"
+        socket.frame(PING, b"still there?")
+        assert socket.next_frame() == Frame(PONG, b"still there?", final=True)
+        socket.send("leave")
+        assert socket.closed() == (4003, "as asked")
+    with connect(server, "/simple") as socket:
+        assert socket.close(4321, "bye") == (4321, "")
+    server.wait_for("simple ended 4321", after=mark)
+    connect(server, "/simple").client.close()  # without a close frame
+    server.wait_for("simple ended 100[56]", after=mark)
+
+
+@pytest.mark.parametrize(("then", "code"), [("", 1000), ("close", 1000), ("raise", 1011), ("break", 1011)])
+def test_bytes_of_a_raw_socket(server: Server, then: str, code: int) -> None:
+    with connect(server, f"/written?then={then}") as socket:
+        assert socket.answer.header("x-answer") == "42"
+        assert socket.message() == "abc"
+        assert socket.closed() == (code, "")
+
+
+def test_raw_socket_that_has_to_be_real(server: Server) -> None:
+    with connect(server, "/real") as socket:
+        assert socket.message() == b"a"
+        socket.send("hi")
+        assert socket.closed() == (4005, "")
+
+
+@pytest.mark.parametrize("path", ["/declined", "/declined?descriptor"])
+def test_raw_socket_that_is_not_accepted(server: Server, path: str) -> None:
+    answer = refused(server, path)
+    assert (answer.status, answer.text) == (409, "declined")
+
+
+# The client's connection is the server's in all cases, so none of them is any different for the library.
+
+WAYS = ["/sock", "/sockets", "/simple"]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    cert, key = Authority(tmp_path_factory.mktemp("authority")).issue("localhost")
+    return "--certfile", str(cert), "--keyfile", str(key)
+
+
+@pytest.fixture(params=LOOPS)
+def encrypted(shared: Servers, pair: tuple[str, ...], request: pytest.FixtureRequest) -> Server:
+    return shared(APP, "--workers", "1", *request.param, *pair)
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_over_tls(encrypted: Server, path: str) -> None:
+    with connect_tls(encrypted, "localhost") as connection:
+        accept = ask(connection, path)
+        assert connection.head().header("sec-websocket-accept") == accept
+        socket = Socket(connection, Answer(101, "Switching Protocols", []))
+        socket.send("hello")
+        assert socket.message() == "hello"
+        assert socket.close(4001) == (4001, "")
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_over_http2(encrypted: Server, path: str) -> None:
+    with Connection(encrypted) as connection:
+        fields = [("sec-websocket-version", "13"), ("sec-websocket-protocol", "chat.v2")]
+        stream = connection.open("CONNECT", path, fields, end=False, protocol="websocket")
+        connection.until(lambda: stream.status)
+        assert stream.status == 200
+        assert stream.all("sec-websocket-protocol") == (["chat.v2"] if path == "/simple" else [])
+        connection.send(stream, frame(TEXT, b"hello"))
+        connection.until(lambda: stream.body == b"\x81\x05hello")
+        connection.send(stream, frame(CLOSE, b"\x03\xe8"))
+        assert connection.finish(stream).body == b"\x81\x05hello\x88\x02\x03\xe8"
 
 
 # Socket.IO, by its own client. Flask-SocketIO uses simple-websocket under threads, and under gevent gevent-websocket's

@@ -10,6 +10,7 @@ from flask_sock import Sock
 from flask_socketio import SocketIO, emit, join_room
 from flask_sockets import Sockets
 from gevent import monkey
+from simple_websocket import ConnectionClosed, Server
 from werkzeug.routing import Rule
 
 app = Flask(__name__)
@@ -38,6 +39,65 @@ def echo(ws: Any) -> None:
         if message == "fail":
             raise LookupError("in flask-sock")
         ws.send(message)
+
+
+@app.route("/simple", websocket=True)
+def simple() -> str:
+    """simple-websocket by itself, which asks for no descriptor unless it is to send pings."""
+    ws = Server.accept(request.environ, subprotocols=["chat.v2"])
+    try:
+        while (message := ws.receive()) != "leave":
+            ws.send(message)
+        ws.close(4003, "as asked")
+    except ConnectionClosed as end:
+        print(f"simple ended {end.reason}\n", end="", flush=True)
+    return ""
+
+
+@app.route("/written", websocket=True)
+def written() -> str:
+    """What no library does: bytes as they come to mind."""
+    raw = request.environ["gunicorn.socket"]
+    raw.send(b"HTTP/1.1 101 Switching Protocols\r\nX-Answer: 4")
+    raw.sendall(b"2\r\n\r\n\x01\x02ab")
+    raw.send(b"\x80\x01c\x89\x01!")
+    kind = raw.recv(1)
+    assert (kind, raw.recv(100)) == (b"\x8a", b"\x81" + bytes(4) + b"!")  # the pong
+    if request.args.get("then") == "raise":
+        raise LookupError("over a raw socket")
+    if request.args.get("then") == "break":
+        raw.send(b"\x83\x00")
+    if request.args.get("then") == "close":
+        raw.close()
+        assert raw.recv(100) == b"\x88\x82" + bytes(4) + b"\x03\xe8"
+        assert raw.recv(100) == b""
+    return ""
+
+
+@app.route("/real", websocket=True)
+def real() -> str:
+    """More of a socket than sending and receiving: the same bytes through a file."""
+    raw = request.environ["gunicorn.socket"]
+    raw.settimeout(10)
+    with raw.makefile("rwb") as file:
+        file.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x82\x01a\x89\x00")
+        file.flush()
+        assert file.read(6) == b"\x8a\x80" + bytes(4)  # the pong
+        assert file.read(8) == b"\x81\x82" + bytes(4) + b"hi"
+        file.write(b"\x88\x02\x0f\xa5")
+        file.flush()
+        assert file.read() == b"\x88\x82" + bytes(4) + b"\x0f\xa5"
+    return ""
+
+
+@app.route("/declined", websocket=True)
+def declined() -> tuple[str, int]:
+    """A library that does not accept leaves the answer to the application."""
+    raw = request.environ["gunicorn.socket"]
+    raw.send(b"HTTP/1.1 426 Upgrade Required\r\n\r\nnever seen")
+    if "descriptor" in request.args:
+        raw.fileno()
+    return "declined", 409
 
 
 def plain(ws: Any) -> None:

@@ -49,6 +49,7 @@ class Handshake(Request):
         self.refused: TooManySockets | None = None
         self._messages: deque[str | bytes] = deque()
         self._parts: list[str | bytes] = []  # of a long message that is still coming
+        self._failed = False  # the application has raised, while the socket was open
         self._taken = 0  # units received since the server was last told
         self._waiters: list[Waiter] = []
         self._lock = runner.link.lock()  # held while a message is queued: none may follow the stream's last one
@@ -83,7 +84,7 @@ class Handshake(Request):
 
     def receive_message(self) -> str | bytes | None:
         """The next message; waits for it. None once the socket is closed and all that came before has been received."""
-        self._wait(lambda: self._messages or self.closed)
+        self.until(lambda: self._messages or self.closed)
         try:
             data = self._messages.popleft()
         except IndexError:
@@ -114,7 +115,7 @@ class Handshake(Request):
             data.encode()  # raises for what has no UTF-8, which would end the worker's connection
         with self._sending:
             for kind, piece in _pieces(data):
-                self._wait(lambda: self.sent < self.credited or self.closed)
+                self.until(lambda: self.sent < self.credited or self.closed)
                 with self._lock:
                     if self.closed is not None or not self.open:
                         raise ClientDisconnected("the WebSocket is closed")
@@ -131,18 +132,18 @@ class Handshake(Request):
             self.closed = (code, reason)
             link.emit((wire.CLOSE, self.stream, code, reason))
         link.flush()
-        self._wake()
+        self.wake()
 
     def end_socket(self) -> None:
         """Close it because the application, or the library that has the raw socket, has ended without doing so.
         Frameworks make an answer of what their application raises: it is all that is seen of a failure."""
-        failed = self.status is not None and self.status.startswith("5")
+        failed = self._failed or (self.status is not None and self.status.startswith("5"))
         self.close_socket(1011 if failed else 1000)
 
     # Whoever waits looks at what he waits for after each wake-up, and is in the list before he looks: so it does not
     # matter which of several threads a wake-up finds.
 
-    def _wait(self, over: Callable[[], object]) -> None:
+    def until(self, over: Callable[[], object]) -> None:
         if over():
             return
         waiter = Waiter(self.runner.link.event())
@@ -153,7 +154,7 @@ class Handshake(Request):
         finally:
             self._waiters.remove(waiter)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         for waiter in self._waiters[:]:
             waiter.signal.set()
 
@@ -172,32 +173,33 @@ class Handshake(Request):
                 pass  # an application may do its work in there
 
     def done(self) -> None:
+        self._raw.finish()
         if self.accepted:
-            self._raw.finish()
             self.end_socket()
             with self._lock:
                 self.closed = self.closed or LOST  # threads that outlive the request must not speak for the next one
                 Request.done(self)
-            self._wake()
+            self.wake()
         else:
             Request.done(self)
 
     def fail(self, why: str) -> None:
+        self._failed = self.closed is None and why not in EXCUSES
+        self._raw.finish()
         if self.refused is not None and not self.answered:
             self.answered = self.ended = True
             self._close()
             text = [("Content-Type", "text/plain"), ("Retry-After", "1")]
             body = b"The server has too many WebSockets. Try again in a moment.\n"
             self.runner.link.emit((wire.ANSWER, self.stream, "503 Service Unavailable", text, body))
-        elif not self.accepted or self.closed is not None or why in EXCUSES:
+        elif not (self.accepted and self._failed):
             Request.fail(self, why)
         else:
-            self._raw.finish()
             with self._lock:
                 self.closed = self.closed or (1011, "")
                 self._close()
                 self.runner.link.emit((wire.ERROR, self.stream, why))
-            self._wake()
+            self.wake()
 
     def excuses(self, error: BaseException) -> bool:
         """Whether an error only says that the socket is closed: libraries have errors of their own for that."""
@@ -228,7 +230,7 @@ class Handshake(Request):
             self.gone = True
             if self.closed is None:
                 self.closed = (message[2], message[3] or "") if kind == wire.CLOSED else LOST
-        self._wake()
+        self.wake()
 
 
 def _pieces(data: str | bytes) -> Iterator[tuple[int, Any]]:

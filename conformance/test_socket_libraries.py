@@ -142,16 +142,18 @@ PROCESSES = 4
 def site(shared: Servers, request: pytest.FixtureRequest) -> Server:
     """Four workers, which know nothing of each other's sessions. All of them are up: the polls of all visitors in one
     worker would take all of its threads."""
-    server = shared(APP, "--workers", str(PROCESSES), *request.param)
+    server = shared(APP, "--workers", str(PROCESSES), "--preload", *request.param)  # what it imports takes a while
+    seen: set[object] = set()  # over several rounds: one that is slow on a busy machine gets few sockets
 
-    def processes() -> set[object]:
+    def all_are_up() -> bool:
         with ExitStack() as stack:
             sockets = [stack.enter_context(connect(server, "/sock")) for _ in range(PROCESSES)]
             for socket in sockets:
                 socket.send("who")
-            return {socket.message() for socket in sockets}
+            seen.update(socket.message() for socket in sockets)
+        return len(seen) == PROCESSES
 
-    eventually(lambda: len(processes()) == PROCESSES, "all workers are up")
+    eventually(all_are_up, "all workers are up")
     return server
 
 
@@ -209,7 +211,7 @@ def test_socketio_sessions_are_spread(site: Server) -> None:
 @pytest.mark.parametrize("sticky", ["sid", "off"])
 def test_setting_sticky(serve: Servers, sticky: str) -> None:
     """While a poll waits, its worker is not the one with least to do: what else belongs to the session goes astray."""
-    server = serve(APP, "--workers", "2", *GEVENT, "--sticky", sticky)
+    server = serve(APP, "--workers", "2", "--preload", *GEVENT, "--sticky", sticky)
     path = "/socket.io/?EIO=4&transport=polling"
     sid = json.loads(server.get(path).text[1:])["sid"]
 
@@ -226,7 +228,7 @@ def test_setting_sticky(serve: Servers, sticky: str) -> None:
 
 def test_session_of_a_dead_worker(serve: Servers) -> None:
     """The library answers what it answers to a session that it does not know, and the client can begin another."""
-    server = serve(APP, "--workers", "2", *GEVENT)
+    server = serve(APP, "--workers", "2", "--preload", *GEVENT)
     with server.connect() as client:
         client.send_request("GET", "/socket.io/?EIO=4&transport=polling")
         sid = json.loads(client.answer().text[1:])["sid"]

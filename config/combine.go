@@ -14,6 +14,7 @@ func (run *loading) combine() {
 	run.combineApplication()
 	run.combineAddress()
 	run.combineTLS()
+	run.combineTCP()
 	run.combineHTTP()
 	run.combineAccessLog()
 	run.combineWorkers()

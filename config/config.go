@@ -24,7 +24,8 @@ type Config struct {
 	UDS        string      // as written; use Bind
 	SocketMode fs.FileMode // permission bits of Unix sockets
 	Backlog    int
-	AdminBind  string // empty: none
+	TCP        []string // HOST:PORT=module:function, each listened on for raw connections
+	AdminBind  string   // empty: none
 
 	ControlSocket string // "off" for none; empty: below StateDir
 

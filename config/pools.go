@@ -10,10 +10,11 @@ import (
 	"strings"
 )
 
-// The names of the pools that need no section: of app, and of websocket.
+// The names of the pools that need no section: of app, of websocket and of tcp.
 const (
 	WebPool  = "web"
 	LivePool = "live"
+	TCPPool  = "tcp" // then tcp-2, tcp-3, ...
 )
 
 // Pool is workers of one kind with a queue of their own.
@@ -22,6 +23,7 @@ type Pool struct {
 	Config  Config            // whole: what the pool does not say itself is the server's
 	Origins map[string]Origin // of what it says itself, by key
 	Origin  Origin            // of its section; the zero value where it has none
+	TCP     *TCP              // it has connections and no requests; nil for all others
 }
 
 // Route leads some requests to one pool. Package route judges the values; of each list one has to fit.
@@ -57,13 +59,13 @@ func (r Route) String() string {
 	return strings.Join(text, " ")
 }
 
-// gather makes the pools of the settings and of the sections: that of app, that of websocket, then the others in the
-// order of the file.
+// gather makes the pools of the settings and of the sections: that of app, that of websocket, those of tcp, then the
+// others in the order of the file.
 func (l *Loaded) gather() []error {
 	var errs []error
 	c := &l.Config
 	sections := slices.Clone(l.sections)
-	add := func(name string, own *Config) {
+	add := func(name string, own *Config) *Pool {
 		pool := Pool{Name: name, Config: *own, Origins: map[string]Origin{}}
 		i := slices.IndexFunc(sections, func(s section) bool { return s.name == name })
 		if i >= 0 {
@@ -71,6 +73,7 @@ func (l *Loaded) gather() []error {
 			sections = slices.Delete(sections, i, i+1)
 		}
 		l.Pools = append(l.Pools, pool)
+		return &l.Pools[len(l.Pools)-1]
 	}
 	l.Pools = nil
 	if c.App != "" || slices.ContainsFunc(sections, func(s section) bool { return s.name == WebPool }) {
@@ -81,6 +84,7 @@ func (l *Loaded) gather() []error {
 		live.App, live.Factory, live.WorkerClass, live.Workers = c.WebSocketApp, false, "asyncio", c.WebSocketWorkers
 		add(LivePool, &live)
 	}
+	errs = append(errs, l.addTCP(add)...)
 	for len(sections) > 0 {
 		add(sections[0].name, c)
 	}

@@ -109,5 +109,18 @@ func addressRows() []Setting {
 				"small a number a burst of clients is refused or waits a second for its next try.",
 			field: func(c *Config) any { return &c.Backlog },
 		},
+		tcpRow(group),
+	}
+}
+
+// tcpRow is for listeners that speak no HTTP.
+func tcpRow(group string) Setting {
+	return Setting{
+		Key: "tcp", Flags: []string{"tcp"}, Kind: KindStrings, Unit: "address=function", Group: group,
+		Zero: "nothing but HTTP is served", check: checkTCP,
+		Help: "Raw TCP beside the application: `127.0.0.1:5000=mymod:handle` calls `handle(socket, address)` for each connection, `tls://` in front " +
+			"encrypts it. Repeatable; each has workers of its own, of the class threads or gevent, and each of these as many connections at once as " +
+			"`threads` or `worker_connections` says. Clients beyond wait in the backlog. With a wrong function nothing starts.",
+		field: func(c *Config) any { return &c.TCP },
 	}
 }

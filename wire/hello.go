@@ -26,7 +26,7 @@ type Hello struct {
 
 // Up is what a worker says when its application is imported and its lifespan has started.
 type Up struct {
-	Interface   string // "wsgi" or "asgi"; "compute" for a worker that runs what others offload
+	Interface   string // "wsgi", "asgi" or "tcp"; "compute" for a worker that runs what others offload
 	Loop        string // "threads", "asyncio", "gevent" or "compute"
 	EventLoop   bool   // one loop runs all requests: it gives signs of life, and ends a request that is cancelled
 	Concurrency int    // requests it runs at once
@@ -144,9 +144,9 @@ func ReadUp(r io.Reader, c Codec) (Up, error) {
 		up.Notes = append(up.Notes, fmt.Sprint(note))
 	}
 	up.EventLoop = up.EventLoop || up.Interface == "asgi"
-	if !slices.Contains([]string{"wsgi", "asgi", "compute"}, up.Interface) || up.Concurrency < 1 {
+	if !slices.Contains([]string{"wsgi", "asgi", "tcp", "compute"}, up.Interface) || up.Concurrency < 1 {
 		return up, mismatch("", "the worker came up with interface %.40q and concurrency %d; "+
-			"expected \"wsgi\", \"asgi\" or \"compute\" and at least 1", up.Interface, up.Concurrency)
+			"expected \"wsgi\", \"asgi\", \"tcp\" or \"compute\" and at least 1", up.Interface, up.Concurrency)
 	}
 	return up, nil
 }

@@ -48,6 +48,9 @@ const (
 	KindPart Kind = 24
 	// KindClosed (25, stream, code, reason): the WebSocket has ended; what is sent from now on is dropped.
 	KindClosed Kind = 25
+	// KindConnect (31, stream, address): a client of a pool of interface "tcp" has connected. The packet comes with the
+	// connection's descriptor (SCM_RIGHTS), one packet for each. address is what Python's accept() gives.
+	KindConnect Kind = 31
 	// KindStacks (22, token, [stream, ...]): control connection only; answered with KindTrace.
 	KindStacks Kind = 22
 	// KindJob (26, stream, function, arguments): to a worker of interface "compute": run this function, which another

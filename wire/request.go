@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -125,6 +126,23 @@ func (b *Batch) AddStacks(token uint32, streams []uint32) {
 func (b *Batch) AddProfile(token uint32, milliseconds, rate int) {
 	b.begin(KindProfile, token, 4)
 	b.buf = b.codec.appendInt(b.codec.appendInt(b.buf, milliseconds), rate)
+}
+
+// AddConnect hands a client's connection over; the packet has to carry its descriptor.
+func (b *Batch) AddConnect(stream uint32, client netip.AddrPort) {
+	b.begin(KindConnect, stream, 3)
+	address := client.Addr()
+	host := []byte(address.WithZone("").String())
+	if !address.Is6() {
+		b.buf = b.codec.appendASCII(b.codec.appendTuple(b.buf, 2), host)
+		b.buf = b.codec.appendInt(b.buf, int(client.Port()))
+		return
+	}
+	// The zone is left out: its number is 0 for all but link-local addresses, and the connection itself knows it.
+	b.buf = b.codec.appendASCII(b.codec.appendTuple(b.buf, 4), host)
+	for _, n := range []int{int(client.Port()), 0, 0} {
+		b.buf = b.codec.appendInt(b.buf, n)
+	}
 }
 
 func (b *Batch) begin(kind Kind, stream uint32, size int) {

@@ -26,6 +26,7 @@ type application struct {
 	config      *config.Config
 	alone       bool // no other process serves meanwhile
 	requests    bool // routes lead more than WebSockets here
+	tcp         bool // it is a function of connections
 }
 
 // startWorker is what the interpreter runs. The version is checked before the package is imported, because the
@@ -140,8 +141,12 @@ func (a *application) settings(d wire.Defaults) map[string]any {
 	if d.Server.Port == 0 {
 		port = nil
 	}
+	kind := workerInterface(c.WorkerClass)
+	if a.tcp {
+		kind = "tcp"
+	}
 	return map[string]any{
-		"app": c.App, "requests": a.requests, "factory": c.Factory, "interface": workerInterface(c.WorkerClass),
+		"app": c.App, "requests": a.requests, "factory": c.Factory, "interface": kind,
 		"worker_class": c.WorkerClass, "pythonpath": absolute(c.PythonPath, a.dir), "parallel_limit": c.ParallelLimit,
 		"threads": c.Threads, "worker_connections": c.WorkerConnections, "workers": c.Workers, "lifespan": c.Lifespan,
 		"compute_nice": c.ComputeNice, "compute_queue_size": c.ComputeQueueSize,

@@ -9,6 +9,7 @@ import (
 
 	"backline/accesslog"
 	"backline/config"
+	"backline/tcp"
 	"backline/wire"
 )
 
@@ -83,7 +84,7 @@ func tryApplications(ctx context.Context, p *process, loaded *config.Loaded, log
 		c := &loaded.Pools[i].Config
 		c.Workers, c.Reload = 1, false
 	}
-	workers, err := newPools(p, loaded, log, nil, func(bool) {})
+	workers, err := newPools(p, loaded, log, nil, func(*config.Pool) tcp.Options { return tcp.Options{} }, func(bool) {})
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func tryApplications(ctx context.Context, p *process, loaded *config.Loaded, log
 	}
 	var found []wire.Up
 	for _, each := range workers.all {
-		found = append(found, each.dispatcher.Serving())
+		found = append(found, each.serving())
 	}
 	return found, errors.Join(workers.checkSockets(), all.stop())
 }

@@ -38,7 +38,7 @@ func (p *pools) computeFor(a *application, log *journal, d wire.Defaults) (*comp
 	dispatcher := dispatch.New(dispatch.Options{
 		QueueSize: c.ComputeQueueSize, MaxRequests: c.MaxRequests, MaxRequestsJitter: c.MaxRequestsJitter, Log: log.Logger,
 	})
-	workers := own.supervise(log, newObserver(dispatcher), d)
+	workers := own.supervise(log, newObserver(attachTo(dispatcher)), d)
 	workers.Pool, workers.OnDemand, workers.Reloaded = "compute", true, p.finishReload
 	if len(p.computes) > 0 {
 		workers.Pool = "compute-" + strconv.Itoa(len(p.computes)+1)

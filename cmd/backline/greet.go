@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,22 +11,22 @@ import (
 // one of them.
 func (s *server) greet() {
 	first := s.pools.first()
-	up, took := first.dispatcher.Serving(), time.Since(s.started).Round(time.Millisecond)
+	up, took := first.serving(), time.Since(s.started).Round(time.Millisecond)
 	if s.config.LogFormat == "json" {
 		s.log.Info("serving",
 			"version", version, "application", up.Application, "interface", up.Interface, "on", s.addresses(),
 			"workers", first.config.Workers, "interpreter", up.Interpreter, "python", first.app.interpreter.Path,
 			"connections", s.capacity.connections, "queue", first.config.QueueSize, "ready_in", took)
 		for i, each := range s.pools.all[1:] {
-			up := each.dispatcher.Serving()
+			up := each.serving()
 			s.log.Info("pool", "pool", each.name, "application", up.Application, "interface", up.Interface,
-				"workers", each.config.Workers, "queue", each.config.QueueSize, "for", s.pools.routesTo(i+1))
+				"workers", each.config.Workers, "queue", each.config.QueueSize, "for", s.pools.purpose(i+1))
 		}
 	} else {
 		s.greetPeople(took)
 	}
 	for _, each := range s.pools.all {
-		for _, note := range each.dispatcher.Serving().Notes {
+		for _, note := range each.serving().Notes {
 			s.log.Info(note, "pool", each.name)
 		}
 	}
@@ -35,15 +34,15 @@ func (s *server) greet() {
 
 func (s *server) greetPeople(took time.Duration) {
 	first := s.pools.first()
-	up := first.dispatcher.Serving()
+	up := first.serving()
 	var text strings.Builder
 	say := func(what, format string, args ...any) {
 		fmt.Fprintf(&text, "  %-9s %s\n", what, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(&text, "backline %s serves %s (%s)\n", version, up.Application, first.describe())
 	for i, each := range s.pools.all[1:] {
-		say(each.name, "%s (%s), %s, for %s", each.dispatcher.Serving().Application, each.describe(),
-			count(each.config.Workers, "worker"), cmp.Or(s.pools.routesTo(i+1), "nobody"))
+		say(each.name, "%s (%s), %s, for %s", each.serving().Application, each.describe(),
+			count(each.config.Workers, "worker"), s.pools.purpose(i+1))
 	}
 	for _, address := range s.addresses() {
 		say("on", "%s", address)
@@ -69,11 +68,11 @@ func (s *server) addresses() []string {
 }
 
 func (p *pool) describe() string {
-	up := p.dispatcher.Serving()
+	up := p.serving()
 	switch {
 	case up.Loop == "gevent":
 		return interfaceName(up.Interface) + ", " + count(p.config.WorkerConnections, "greenlet") + " each"
-	case up.Interface == "wsgi":
+	case up.Loop == "threads":
 		return interfaceName(up.Interface) + ", " + count(p.config.Threads, "thread") + " each"
 	default:
 		return interfaceName(up.Interface) + ", one event loop each"

@@ -133,28 +133,42 @@ func (a *access) Write(r *accesslog.Record) {
 // NeedsAnswer implements edge.AccessLog.
 func (a *access) NeedsAnswer() bool { return a.format.NeedsAnswer() }
 
-// observer introduces the workers that the supervisor brings up to the dispatcher: the two do not know each other.
+// observer introduces the workers that the supervisor brings up to who gives them work: the two do not know each other.
 type observer struct {
-	dispatcher *dispatch.Dispatcher
+	attach func(*supervisor.Worker) link
 
 	mu    sync.Mutex
-	links map[*supervisor.Worker]*dispatch.WorkerConn
+	links map[*supervisor.Worker]link
 }
 
-func newObserver(d *dispatch.Dispatcher) *observer {
-	return &observer{dispatcher: d, links: map[*supervisor.Worker]*dispatch.WorkerConn{}}
+// link is a dispatcher's, or a listener's, connection to one worker.
+type link interface {
+	supervisor.Link
+	// Close is for a worker whose process has gone.
+	Close()
+}
+
+func newObserver(attach func(*supervisor.Worker) link) *observer {
+	return &observer{attach: attach, links: map[*supervisor.Worker]link{}}
+}
+
+// attachTo gives what introduces workers to a dispatcher.
+func attachTo(d *dispatch.Dispatcher) func(*supervisor.Worker) link {
+	return func(w *supervisor.Worker) link {
+		retire := func(why dispatch.Retirement) {
+			if why == dispatch.RetireTimeout {
+				w.Kill(supervisor.TimedOut)
+				return
+			}
+			w.Retire(reasonFor(why))
+		}
+		return d.Attach(w.Name, w.Hello, w.Up, w.Conn, w.Control, w.Begun, retire)
+	}
 }
 
 // WorkerUp implements supervisor.Observer.
 func (o *observer) WorkerUp(w *supervisor.Worker) supervisor.Link { //nolint:ireturn // the interface says so
-	retire := func(why dispatch.Retirement) {
-		if why == dispatch.RetireTimeout {
-			w.Kill(supervisor.TimedOut)
-			return
-		}
-		w.Retire(reasonFor(why))
-	}
-	link := o.dispatcher.Attach(w.Name, w.Hello, w.Up, w.Conn, w.Control, w.Begun, retire)
+	link := o.attach(w)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.links[w] = link

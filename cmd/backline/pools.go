@@ -12,6 +12,8 @@ import (
 	"backline/edge"
 	"backline/route"
 	"backline/supervisor"
+	"backline/tcp"
+	"backline/wire"
 )
 
 // pools are the applications that are served, each with workers and a queue of its own. All that they share is the
@@ -31,14 +33,17 @@ type pool struct {
 	name       string
 	config     *config.Config // the pool's own settings where it has some, else the server's
 	app        *application
-	dispatcher *dispatch.Dispatcher
+	dispatcher *dispatch.Dispatcher // nil for one of connections
+	tcp        *tcp.Server          // nil for one of requests
+	secure     bool                 // its connections are of TLS
 	supervisor *supervisor.Supervisor
 	plain      edge.Route // where its requests go
 	urgent     edge.Route // the same for those that may not wait long
 }
 
 // newPools makes the pools that the settings name, and decides which requests are whose.
-func newPools(p *process, loaded *config.Loaded, log *journal, listeners []*edge.Listener, reloaded func(bool),
+func newPools(p *process, loaded *config.Loaded, log *journal, listeners []*edge.Listener,
+	connections func(*config.Pool) tcp.Options, reloaded func(bool),
 ) (*pools, error) {
 	table, err := newTable(loaded, log)
 	if err != nil {
@@ -55,7 +60,12 @@ func newPools(p *process, loaded *config.Loaded, log *journal, listeners []*edge
 			return nil, err
 		}
 		app.requests = all.takesRequests(i)
-		if _, err := all.add(each.Name, app, log, listeners); err != nil {
+		if app.tcp = each.TCP != nil; app.tcp {
+			err = all.addTCP(each.Name, app, log, connections(each))
+		} else {
+			_, err = all.add(each.Name, app, log, listeners)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -73,18 +83,29 @@ func (p *pools) add(name string, a *application, log *journal, listeners []*edge
 	}
 	options.Defaults, options.Jobs = defaults, compute
 	dispatcher := dispatch.New(options)
-	workers := a.supervise(log, newObserver(dispatcher), defaults)
-	workers.Pool, workers.Reloaded = name, p.finishReload
-	supervising, err := supervisor.New(workers)
-	if err != nil {
-		return nil, err
-	}
-	each := &pool{name: name, config: a.config, app: a, dispatcher: dispatcher, supervisor: supervising}
+	each := &pool{name: name, config: a.config, app: a, dispatcher: dispatcher}
 	each.plain = edge.Route{Handler: dispatcher, RootPath: a.config.RootPath}
 	each.urgent = each.plain
 	each.urgent.Urgent = true
-	p.all = append(p.all, each)
-	return each, nil
+	return each, p.supervise(each, newObserver(attachTo(dispatcher)), defaults, log)
+}
+
+// supervise gives a pool its supervisor, which tells o of the workers.
+func (p *pools) supervise(each *pool, o *observer, defaults wire.Defaults, log *journal) (err error) {
+	workers := each.app.supervise(log, o, defaults)
+	workers.Pool, workers.Reloaded = each.name, p.finishReload
+	if each.supervisor, err = supervisor.New(workers); err == nil {
+		p.all = append(p.all, each)
+	}
+	return err
+}
+
+// serving is what the worker that came up last said of itself.
+func (p *pool) serving() wire.Up {
+	if p.tcp != nil {
+		return p.tcp.Serving()
+	}
+	return p.dispatcher.Serving()
 }
 
 // first is the pool of the application that the server is named after.
@@ -113,7 +134,9 @@ func (p *pools) Run(ctx context.Context) error {
 func (p *pools) watchClocks(ctx context.Context) error {
 	var group sync.WaitGroup
 	for _, each := range p.all {
-		group.Go(func() { _ = each.dispatcher.Run(ctx) })
+		if each.dispatcher != nil {
+			group.Go(func() { _ = each.dispatcher.Run(ctx) })
+		}
 	}
 	for _, each := range p.computes {
 		group.Go(func() { _ = each.dispatcher.Run(ctx) })
@@ -154,7 +177,7 @@ func (p *pools) finishReload(err error) {
 // one socket sends to others, not for how much there is to do.
 func (p *pools) Scale(by int) {
 	for i, each := range p.all {
-		if p.takesRequests(i) {
+		if p.takesRequests(i) || each.tcp != nil {
 			each.supervisor.Scale(by)
 		}
 	}
@@ -221,7 +244,9 @@ func (p *pools) up(complete bool) []<-chan struct{} {
 // turns counts the turns of the dispatchers' clocks.
 func (p *pools) turns() (all []uint64) {
 	for _, each := range p.all {
-		all = append(all, each.dispatcher.Turns())
+		if each.dispatcher != nil {
+			all = append(all, each.dispatcher.Turns())
+		}
 	}
 	return all
 }

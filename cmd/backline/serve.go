@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,6 +53,7 @@ type server struct {
 	capacity  capacity
 	access    *access // nil when off
 	listeners []*edge.Listener
+	raw       map[string]*net.TCPListener // of the pools that have connections and no requests
 	pools     *pools
 	edge      *edge.Server
 	files     *static.Files
@@ -81,7 +83,8 @@ func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server,
 	if err := s.activate(ctx, loaded); err != nil {
 		return nil, err
 	}
-	if err := s.bind(ctx); err != nil {
+	if err := s.bind(ctx, loaded.Pools); err != nil {
+		s.unbind()
 		return nil, err
 	}
 	if err := s.openCertificates(loaded); err != nil {
@@ -93,7 +96,7 @@ func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server,
 		return nil, err
 	}
 	var err error
-	if s.pools, err = newPools(p, loaded, s.log, s.listeners, s.reloaded); err != nil {
+	if s.pools, err = newPools(p, loaded, s.log, s.listeners, s.tcpOptions, s.reloaded); err != nil {
 		s.unbind()
 		return nil, err
 	}
@@ -154,23 +157,20 @@ func checkTempDir(loaded *config.Loaded) error {
 	return os.Remove(file.Name())
 }
 
-func (s *server) bind(ctx context.Context) error {
+func (s *server) bind(ctx context.Context, pools []config.Pool) (err error) {
 	for _, address := range s.config.Bind {
 		l, err := s.listen(ctx, withoutScheme(address))
 		if err != nil {
-			s.unbind()
 			return err
 		}
 		s.listeners = append(s.listeners, l)
 	}
-	if s.config.AdminBind == "" {
-		return nil
+	if s.config.AdminBind != "" {
+		if s.adminListener, err = s.listen(ctx, s.config.AdminBind); err != nil {
+			return err
+		}
 	}
-	var err error
-	if s.adminListener, err = s.listen(ctx, s.config.AdminBind); err != nil {
-		s.unbind()
-	}
-	return err
+	return s.bindTCP(ctx, pools)
 }
 
 // setBacklog says how many connections the kernel holds for us. To listen once more is how that is changed;
@@ -239,6 +239,7 @@ func (s *server) run(ctx context.Context) error {
 	serving := parts.start(func(ctx context.Context) error {
 		return s.edge.Run(ctx, s.pools.grace(), s.listeners...)
 	})
+	parts.start(s.pools.serveTCP)
 	if s.certificates != nil {
 		s.certificates.Begin()
 	}

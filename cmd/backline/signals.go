@@ -110,6 +110,7 @@ func (s *server) stop(serving, supervising *part) error {
 		s.systemd.Stopping("requests that have begun may finish")
 	}
 	defer s.cancelUpgrade()()
+	s.pools.retireTCP()
 	s.pools.EndBy(time.Now())
 	finished := make(chan error, 1)
 	go func() { finished <- errors.Join(serving.stop(), supervising.stop()) }()

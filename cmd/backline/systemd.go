@@ -74,7 +74,7 @@ func (s *server) status() string {
 	first := s.pools.first()
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s serve %s on %s", count(first.config.Workers, "worker"),
-		first.dispatcher.Serving().Application, strings.Join(s.addresses(), ", "))
+		first.serving().Application, strings.Join(s.addresses(), ", "))
 	for _, each := range s.pools.all[1:] {
 		fmt.Fprintf(&text, "; %s: %s", each.name, count(each.config.Workers, "worker"))
 	}

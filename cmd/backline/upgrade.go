@@ -201,6 +201,7 @@ func (s *server) leave(all *parts, serving, supervising *part, successor int) er
 	}
 	s.systemd.MainPID(successor)
 	s.edge.Retire()
+	s.pools.retireTCP()
 	if s.admin != nil {
 		s.admin.Retire()
 	}

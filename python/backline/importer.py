@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from . import nearest
 from ._types import Interface
-from .interface import Guess, single
+from .interface import Guess, refuses_connections, single
 from .interface import guess as guess_interface
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ Kind: TypeAlias = Literal["no-module", "no-attribute", "not-callable", "raised",
 
 # What Django and gunicorn call it, then what Flask, FastAPI and uvicorn's examples call it.
 DEFAULT_NAMES = ("application", "app")
+CONNECTION_NAMES = ("handle",)  # what gevent's examples call a function of (socket, address)
 
 _FORMS = (
     "write module, module:attribute, module:factory(...) or path/to/file.py:attribute, such as mysite.wsgi or app:app"
@@ -73,14 +74,14 @@ def load(
     spec: str,
     *,
     factory: bool = False,
-    interface: Literal["auto", "wsgi", "asgi"] = "auto",
+    interface: Literal["auto", "wsgi", "asgi", "tcp"] = "auto",
     search: Sequence[str] | None = None,
 ) -> Loaded:
     """Import the application that ``spec`` names and find out which interface it speaks.
 
     With ``factory`` the attribute is called without arguments and what it returns is the application; a spec that
     ends in a call does so by itself. With ``interface`` other than "auto" an application that clearly speaks the
-    other one is refused. ``search`` are the folders to look in, sys.path where it is None; those that sys.path lacks
+    other one is refused; with "tcp" it is a function of (socket, address). ``search`` are the folders to look in, sys.path where it is None; those that sys.path lacks
     are put in front of it.
 
     An application whose arguments fit both interfaces, or cannot be inspected, is taken for WSGI unless its module is
@@ -91,12 +92,20 @@ def load(
     parsed = _parse(spec)
     folders = _extend_path(parsed, sys.path if search is None else search)
     module = _import(parsed, folders)
-    parsed, found = _find(parsed, module, factory)
+    parsed, found = _find(parsed, module, _default_names(factory, interface))
     if parsed.call or factory:
         found = _call_factory(parsed, found)
     if not callable(found):
         raise _not_callable(parsed, found)
+    if interface == "tcp":
+        return _connect(parsed, found)
     return _speak(parsed, found, interface)
+
+
+def _default_names(factory: bool, interface: str) -> tuple[str, ...]:
+    if interface == "tcp":
+        return CONNECTION_NAMES
+    return tuple(nearest.FACTORIES) if factory else DEFAULT_NAMES
 
 
 def _parse(spec: str) -> _Spec:
@@ -203,11 +212,10 @@ def _no_module(spec: _Spec, missing: str, folders: Sequence[str]) -> ImportFailu
     return ImportFailure("no-module", f"there is no module {missing!r}; looked in {looked}", hint)
 
 
-def _find(spec: _Spec, module: ModuleType, factory: bool) -> tuple[_Spec, Any]:
-    """Follow the attribute, or find the default one; the spec comes back with its name."""
+def _find(spec: _Spec, module: ModuleType, names: Sequence[str]) -> tuple[_Spec, Any]:
+    """Follow the attribute, or find the first of the default ones; the spec comes back with its name."""
     if spec.attribute:
         return spec, _walk(spec, module)
-    names = nearest.FACTORIES if factory else DEFAULT_NAMES
     for name in names:
         found = _get(module, name)
         if found is not _MISSING:
@@ -261,6 +269,18 @@ def _not_callable(spec: _Spec, found: Any) -> ImportFailure:
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
     message = f"{spec.text} is of type {type(found).__name__} ({shown}), which cannot be called"
     return ImportFailure("not-callable", message, "name a WSGI or ASGI application, or a function that returns one")
+
+
+def _connect(spec: _Spec, function: Any) -> Loaded:
+    """Make sure that a connection can be given to a function."""
+    why = guarded(f"inspecting {spec.text}", lambda: refuses_connections(function))
+    if why:
+        raise ImportFailure(
+            "wrong-interface",
+            f"{spec.text} cannot serve connections: {why}",
+            "name a function that reads and writes one connection until it ends: def handle(socket, address)",
+        )
+    return Loaded(application=function, interface="tcp", spec=spec.text, django=False)
 
 
 def _speak(spec: _Spec, application: Any, wanted: Literal["auto", "wsgi", "asgi"]) -> Loaded:

@@ -150,6 +150,23 @@ def _guess_signature(signature: inspect.Signature) -> Guess:
     return Guess((), f"its arguments are {_shown(signature)}, where WSGI calls with two and ASGI with three")
 
 
+def refuses_connections(function: Any) -> str:
+    """Why a callable cannot be called with (socket, address); empty where it can, or where nobody can tell."""
+    if is_coroutine_callable(function):
+        return "calling it gives a coroutine, and connections have threads or greenlets: it has to be a plain def"
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return ""
+    parameters = [item for item in signature.parameters.values() if item.kind in _POSITIONAL]
+    first = _FIRST_NAMES.get(parameters[0].name) if parameters else None
+    if first:
+        return f"its first argument is called {parameters[0].name}, so it is a {first.upper()} application"
+    if not _accepts(signature, 2):
+        return f"its arguments are {_shown(signature)}, where a connection comes as (socket, address)"
+    return ""
+
+
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _FIRST_NAMES: dict[str, Interface] = {"environ": "wsgi", "env": "wsgi", "scope": "asgi"}
 

@@ -36,6 +36,7 @@ RESULT: Final = 27  # token, outcome, data
 WATCH: Final = 28  # 0
 SNAPSHOT: Final = 29  # token
 PROFILE: Final = 30  # token, milliseconds, rate
+CONNECT: Final = 31  # stream, address; a descriptor comes with it
 
 # To the server.
 ANSWER: Final = 32  # stream, status, headers, body

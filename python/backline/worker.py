@@ -106,6 +106,8 @@ def loop(loaded: Loaded, settings: dict[str, Any]) -> Any:
     """How requests are waited for. A template imports it too, which makes no event loop."""
     if _computes(settings):
         from .loops import compute as chosen
+    elif loaded.interface == "tcp":
+        from .loops import connections as chosen  # type: ignore[no-redef]
     elif settings.get("worker_class") == "gevent":
         from .loops import gevent as chosen  # type: ignore[no-redef]
     elif loaded.interface == "wsgi":
@@ -151,7 +153,7 @@ def up(loaded: Loaded, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _advice(loaded: Loaded, settings: dict[str, Any]) -> list[str]:
-    if loaded.interface == "wsgi" or "django" not in sys.modules:
+    if loaded.interface != "asgi" or "django" not in sys.modules:
         return []
     from .project import advice
 

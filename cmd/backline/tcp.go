@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+
+	"backline"
+	"backline/config"
+	"backline/supervisor"
+	"backline/tcp"
+	"backline/wire"
+)
+
+// This file is about pools that have connections of raw TCP and no requests. Their supervisor is that of any pool; in
+// the place of a dispatcher they have a listener.
+
+// bindTCP listens where the settings name functions for raw connections.
+func (s *server) bindTCP(ctx context.Context, pools []config.Pool) error {
+	s.raw = map[string]*net.TCPListener{}
+	for _, each := range pools {
+		if each.TCP == nil {
+			continue
+		}
+		l, err := s.listen(ctx, each.TCP.Address)
+		if err != nil {
+			return err
+		}
+		raw, isTCP := l.Listener.(*net.TCPListener)
+		if !isTCP {
+			return &backline.Error{
+				Op: "bind " + each.TCP.Address, Code: backline.CodeBind,
+				Message: fmt.Sprintf("the socket that was handed over is a %T; expected one of TCP", l.Listener),
+			}
+		}
+		s.raw[each.Name] = raw
+	}
+	return nil
+}
+
+// tcpOptions are those of one pool's listener.
+func (s *server) tcpOptions(pool *config.Pool) tcp.Options {
+	own, c := &pool.Config, s.config
+	options := tcp.Options{
+		Listener: s.raw[pool.Name], HandshakeTimeout: c.TLSHandshakeTimeout, WriteTimeout: c.WriteTimeout,
+		Patience: own.QueueTimeout, Announced: c.ProxyProtocol, Announcers: s.gate.Announcers,
+		MaxConnections: own.MaxRequests, MaxConnectionsJitter: own.MaxRequestsJitter,
+		Log: s.log.With("pool", pool.Name),
+	}
+	if pool.TCP.TLS {
+		options.TLS = withoutProtocols(s.certificates.Config())
+	}
+	return options
+}
+
+// withoutProtocols gives a configuration that offers no HTTP: what is spoken here is the application's own.
+func withoutProtocols(c *tls.Config) *tls.Config {
+	c = c.Clone()
+	c.NextProtos = nil
+	return c
+}
+
+// addTCP makes a pool that has the connections of a listener.
+func (p *pools) addTCP(name string, a *application, log *journal, options tcp.Options) error {
+	server := tcp.New(options)
+	attach := func(w *supervisor.Worker) link { //nolint:ireturn // of two kinds
+		return server.Attach(w.Name, w.Hello, w.Up, w.Conn, func(why tcp.Retirement) {
+			reason := supervisor.Broken
+			if why == tcp.RetireMaxConnections {
+				reason = supervisor.MaxRequests
+			}
+			w.Retire(reason)
+		})
+	}
+	each := &pool{name: name, config: a.config, app: a, tcp: server, secure: options.TLS != nil}
+	return p.supervise(each, newObserver(attach), wire.Defaults{}, log)
+}
+
+// serveTCP accepts the connections of every listener that is no HTTP's, until ctx ends.
+func (p *pools) serveTCP(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var group sync.WaitGroup
+	for _, each := range p.all {
+		if each.tcp != nil {
+			group.Go(func() {
+				if err := each.tcp.Run(ctx); err != nil {
+					stop(err)
+				}
+			})
+		}
+	}
+	<-ctx.Done()
+	group.Wait()
+	if err := context.Cause(ctx); err != context.Canceled { //nolint:errorlint // ours, unwrapped
+		return err
+	}
+	return nil
+}
+
+// retireTCP accepts no more connections; those that workers have go on.
+func (p *pools) retireTCP() {
+	for _, each := range p.all {
+		if each.tcp != nil {
+			each.tcp.Retire()
+		}
+	}
+}
+
+// purpose says for people what one pool is there for.
+func (p *pools) purpose(at int) string {
+	if each := p.all[at]; each.tcp != nil {
+		return "connections to " + each.place()
+	}
+	if routes := p.routesTo(at); routes != "" {
+		return routes
+	}
+	return "nobody"
+}
+
+// place is where the pool's clients connect.
+func (p *pool) place() string {
+	if p.secure {
+		return "tls://" + p.tcp.Addr().String()
+	}
+	return "tcp://" + p.tcp.Addr().String()
+}
+
+// checkTCPRoute refuses requests for who has none.
+func checkTCPRoute(r *config.Route, to *config.Pool) error {
+	if to.TCP == nil {
+		return nil
+	}
+	return &backline.Error{
+		Op: r.Origin.String(), Code: backline.CodeUsage,
+		Message: fmt.Sprintf("the pool %s has connections of raw TCP, which no route leads to", to.Name),
+		Hint:    "lead the route to a pool with an application",
+	}
+}

@@ -11,8 +11,8 @@ import (
 
 // Options describe one listener and how its clients are treated.
 type Options struct {
-	// Listener is where clients connect. Required; the server closes it.
-	Listener *net.TCPListener
+	// Listener is where clients connect, by TCP. Required; the server closes it.
+	Listener net.Listener
 	// TLS is what clients are encrypted with. nil: they are not.
 	TLS *tls.Config
 	// HandshakeTimeout is how long a client may take for what comes before its own first byte: the PROXY header and

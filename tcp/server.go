@@ -90,7 +90,7 @@ const pause = 250 * time.Millisecond
 // where they cost nothing, have a bound (the backlog) and are not lost when another process takes the listener over.
 func (s *Server) accept(ctx context.Context, serving *sync.WaitGroup) error {
 	for s.reserve() {
-		conn, err := s.options.Listener.AcceptTCP()
+		conn, err := s.options.Listener.Accept()
 		switch {
 		case err == nil:
 			serving.Go(func() { s.serve(ctx, conn) })
@@ -158,7 +158,7 @@ func (s *Server) isRetired() bool {
 }
 
 // serve brings one connection to a worker.
-func (s *Server) serve(ctx context.Context, conn *net.TCPConn) {
+func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	uncut := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer uncut()
@@ -182,7 +182,7 @@ func (s *Server) serve(ctx context.Context, conn *net.TCPConn) {
 
 // begin does what comes before the client's own first byte. It tells who the client is, and gives the encrypted
 // connection where it is one.
-func (s *Server) begin(ctx context.Context, conn *net.TCPConn) (client netip.AddrPort, secure *tls.Conn, err error) {
+func (s *Server) begin(ctx context.Context, conn net.Conn) (client netip.AddrPort, secure *tls.Conn, err error) {
 	if peer, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 		client = netip.AddrPortFrom(peer.AddrPort().Addr().Unmap(), peer.AddrPort().Port())
 	}

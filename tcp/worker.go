@@ -85,20 +85,31 @@ func (w *Worker) take() (stream uint32, over <-chan struct{}) {
 const patience = 10 * time.Second
 
 // give hands a connection's descriptor over. The caller closes its own.
-func (w *Worker) give(stream uint32, client netip.AddrPort, conn syscall.Conn) {
+func (w *Worker) give(stream uint32, client netip.AddrPort, conn any) {
 	var packet wire.Batch
 	packet.Reset(w.codec)
 	packet.AddConnect(stream, client)
-	raw, err := conn.SyscallConn()
-	if err == nil {
-		failed := raw.Control(func(descriptor uintptr) { err = w.send(packet.Packet(), int(descriptor)) })
-		err = errors.Join(err, failed)
-	}
+	err := withDescriptor(conn, func(descriptor int) error { return w.send(packet.Packet(), descriptor) })
 	if err != nil {
 		w.server.options.Log.Warn("a connection could not be given to its worker, and is closed", "worker", w.name,
 			"client", client.String(), "error", err)
 		w.close(stream)
 	}
+}
+
+// withDescriptor lends the descriptor of a connection or a file.
+func withDescriptor(of any, do func(descriptor int) error) error {
+	socket, hasOne := of.(syscall.Conn)
+	if !hasOne {
+		return fmt.Errorf("expected a connection with a descriptor, got a %T", of)
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(descriptor uintptr) { failed = do(int(descriptor)) })
+	return errors.Join(err, failed)
 }
 
 // send writes a packet, with descriptors.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,7 +52,7 @@ type server struct {
 	capacity  capacity
 	access    *access // nil when off
 	listeners []*edge.Listener
-	raw       map[string]*net.TCPListener // of the pools that have connections and no requests
+	raw       map[string]*edge.Listener // of the pools that have connections and no requests
 	pools     *pools
 	edge      *edge.Server
 	files     *static.Files

@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"net"
 	"sync"
 
 	"backline"
 	"backline/config"
+	"backline/edge"
 	"backline/supervisor"
 	"backline/tcp"
 	"backline/wire"
@@ -19,7 +19,7 @@ import (
 
 // bindTCP listens where the settings name functions for raw connections.
 func (s *server) bindTCP(ctx context.Context, pools []config.Pool) error {
-	s.raw = map[string]*net.TCPListener{}
+	s.raw = map[string]*edge.Listener{}
 	for _, each := range pools {
 		if each.TCP == nil {
 			continue
@@ -28,14 +28,7 @@ func (s *server) bindTCP(ctx context.Context, pools []config.Pool) error {
 		if err != nil {
 			return err
 		}
-		raw, isTCP := l.Listener.(*net.TCPListener)
-		if !isTCP {
-			return &backline.Error{
-				Op: "bind " + each.TCP.Address, Code: backline.CodeBind,
-				Message: fmt.Sprintf("the socket that was handed over is a %T; expected one of TCP", l.Listener),
-			}
-		}
-		s.raw[each.Name] = raw
+		s.raw[each.Name] = l
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeAlias
 
-Interface: TypeAlias = Literal["wsgi", "asgi", "tcp"]
+Interface: TypeAlias = Literal["wsgi", "asgi"]
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 

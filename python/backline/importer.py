@@ -52,7 +52,7 @@ class Loaded:
     """An application, ready to be called by ``interface``."""
 
     application: Any
-    interface: Interface
+    interface: Interface | Literal["tcp"]
     spec: str  # complete, whatever was left out: "mysite.wsgi:application"
     django: bool  # Django's own WSGIHandler or ASGIHandler, or a subclass
     note: str = ""  # why the interface had to be assumed, for the log; empty where it was clear

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from authority import Authority
-from harness import APPS, BINARY, PATIENCE, Server, eventually, in_parallel
+from harness import APPS, BINARY, PATIENCE, ROOT, Server, eventually, in_parallel
 from test_supervision import alive
 from test_upgrade import Serve, Upgradable, upgradable
 from wsgi_loops import GEVENT
@@ -199,6 +199,21 @@ def test_settings_of_their_own(serve: Serve, tmp_path: Path) -> None:
     server.wait_for(r"tcp +raw_tcp:handle \(TCP, 3 greenlets each\), 1 worker, for connections to tcp://127.0.0.1:\d+")
     with dial(server) as line:
         assert " of the pool gevent._socket3 " in line.ask("who")
+
+
+def test_example_of_the_documentation(serve: Serve, tmp_path: Path) -> None:
+    """docs/tcp.md: its module, its settings, and the conversation that it shows."""
+    page = (ROOT / "docs" / "tcp.md").read_text()
+    code, settings, talk = (page.split(f"```{kind}\n")[1].split("```")[0] for kind in ("python", "toml", "console"))
+    (tmp_path / "lines.py").write_text(code)
+    (tmp_path / "backline.toml").write_text(settings.replace("0.0.0.0:5000", "127.0.0.1:0"))
+    server = serve("raw_tcp", "-w", "1", "--pythonpath", str(APPS), "--tcp", "127.0.0.1:0=lines", cwd=tmp_path)
+    server.wait_for(r"tcp +lines:handle \(TCP, 5,000 greenlets each\), 1 worker, ")
+    with dial(server) as line:
+        shown = talk.splitlines()[1:]
+        assert line.hear() == shown[0]
+        for asked, answered in zip(shown[1::2], shown[2::2], strict=True):
+            assert line.ask(asked) == answered
 
 
 # TLS

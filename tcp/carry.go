@@ -23,7 +23,8 @@ func (s *Server) carry(ctx context.Context, w *Worker, stream uint32, over <-cha
 ) {
 	near, far, err := socketPair()
 	if err != nil {
-		s.options.Log.Error("a connection of TLS cannot be given a socket, and is closed", "client", client.String(), "error", err)
+		s.options.Log.Error("a connection of TLS cannot be given a socket, and is closed",
+			"client", client.String(), "error", err)
 		w.close(stream)
 		return
 	}

@@ -100,7 +100,8 @@ func (s *Server) accept(ctx context.Context, serving *sync.WaitGroup) error {
 		case errors.Is(err, net.ErrClosed), errors.Is(err, syscall.EBADF), errors.Is(err, syscall.EINVAL):
 			return fmt.Errorf("accept on %s: %w", s.Addr(), err)
 		case !errors.Is(err, syscall.ECONNABORTED):
-			s.options.Log.Warn("a connection could not be accepted; new ones wait a moment", "on", s.Addr().String(), "error", err)
+			s.options.Log.Warn("a connection could not be accepted; new ones wait a moment",
+				"on", s.Addr().String(), "error", err)
 			select {
 			case <-time.After(pause):
 			case <-s.retired:
@@ -213,7 +214,8 @@ func (s *Server) refuse(client netip.AddrPort, why error) {
 	}
 	s.mu.Unlock()
 	if due && !s.isRetired() {
-		s.options.Log.Warn("a connection was closed because of its beginning", "client", client.String(), "reason", why.Error())
+		s.options.Log.Warn("a connection was closed because of its beginning",
+			"client", client.String(), "reason", why.Error())
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -156,7 +157,9 @@ func TestBatch(t *testing.T) {
 		b.AddStacks(3, []uint32{4, 5})
 		b.AddStacks(6, nil)
 		b.AddProfile(7, 10_000, 100)
-		if b.Len() != 8 || b.Size() != len(b.Packet()) {
+		b.AddConnect(7, netip.MustParseAddrPort("192.0.2.7:5123"))
+		b.AddConnect(8, netip.MustParseAddrPort("[fe80::1%eth0]:65535"))
+		if b.Len() != 10 || b.Size() != len(b.Packet()) {
 			t.Errorf("%s: Len = %d, Size = %d of %d", c, b.Len(), b.Size(), len(b.Packet()))
 		}
 		got := readBack(t, c, b.Packet())
@@ -164,7 +167,8 @@ func TestBatch(t *testing.T) {
 			t.Errorf("%s: the request is %v", c, request)
 		}
 		rest := fmt.Sprintf("%v", got[1:])
-		want := "[[17 1 [112 105 101 99 101] true] [17 1 [] false] [18 2 65536] [21 0] [22 3 [4 5]] [22 6 []] [30 7 10000 100]]"
+		want := "[[17 1 [112 105 101 99 101] true] [17 1 [] false] [18 2 65536] [21 0] [22 3 [4 5]] [22 6 []] [30 7 10000 100] " +
+			"[31 7 [192.0.2.7 5123]] [31 8 [fe80::1 65535 0 0]]]"
 		if rest != want {
 			t.Errorf("%s:\n got %s\nwant %s", c, rest, want)
 		}

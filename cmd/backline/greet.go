@@ -69,10 +69,10 @@ func (s *server) addresses() []string {
 
 func (p *pool) describe() string {
 	up := p.serving()
-	switch {
-	case up.Loop == "gevent":
+	switch up.Loop {
+	case "gevent":
 		return interfaceName(up.Interface) + ", " + count(p.config.WorkerConnections, "greenlet") + " each"
-	case up.Loop == "threads":
+	case "threads":
 		return interfaceName(up.Interface) + ", " + count(p.config.Threads, "thread") + " each"
 	default:
 		return interfaceName(up.Interface) + ", one event loop each"

@@ -58,7 +58,7 @@ func withoutProtocols(c *tls.Config) *tls.Config {
 // addTCP makes a pool that has the connections of a listener.
 func (p *pools) addTCP(name string, a *application, log *journal, options tcp.Options) error {
 	server := tcp.New(options)
-	attach := func(w *supervisor.Worker) link { //nolint:ireturn // of two kinds
+	attach := func(w *supervisor.Worker) link {
 		return server.Attach(w.Name, w.Hello, w.Up, w.Conn, func(why tcp.Retirement) {
 			reason := supervisor.Broken
 			if why == tcp.RetireMaxConnections {

@@ -460,3 +460,28 @@ def test_importing_the_importer_leaves_gevent_something_to_patch(project: Write)
 def test_loaded_is_frozen() -> None:
     with pytest.raises(AttributeError):
         Loaded(None, "wsgi", "a:b", False).spec = "c:d"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("spec", ["mod", "mod:handle", "mod:Server.handle"])
+def test_function_of_connections(project: Write, spec: str) -> None:
+    folder = project(
+        {"mod.py": "def handle(socket, address): pass\nclass Server:\n  @staticmethod\n  def handle(s, a, *more): pass\n"}
+    )
+    loaded = load(spec, search=[folder], interface="tcp")
+    assert (loaded.interface, loaded.spec) == ("tcp", spec if ":" in spec else "mod:handle")
+    assert loaded.application("socket", "address") is None
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "message"),
+    [
+        ("async def handle(socket, address): pass", "wrong-interface", "calling it gives a coroutine"),
+        ("def handle(socket): pass", "wrong-interface", "its arguments are (socket), where a connection comes as"),
+        (WSGI.format("handle"), "wrong-interface", "its first argument is called environ, so it is a WSGI application"),
+        ("handle = 1", "not-callable", "mod:handle is of type int"),
+        ("def app(socket, address): pass", "no-attribute", "module 'mod' has no 'handle'; it has app"),
+    ],
+)
+def test_no_function_of_connections(project: Write, source: str, kind: str, message: str) -> None:
+    found = failure("mod", project({"mod.py": source}), interface="tcp")
+    assert (found.kind, message in found.message) == (kind, True), found.message

@@ -147,6 +147,7 @@ def test_the_least_busy_worker_has_the_next_connection(serve: Serve, loop: tuple
     eventually(lambda: len(children_of(server)) == 4, "both workers of both pools")
     first: list[Line] = []
     try:
+
         def both() -> bool:
             first.append(dial(server))
             return len({each.worker for each in first}) == 2

@@ -81,8 +81,8 @@ def load(
 
     With ``factory`` the attribute is called without arguments and what it returns is the application; a spec that
     ends in a call does so by itself. With ``interface`` other than "auto" an application that clearly speaks the
-    other one is refused; with "tcp" it is a function of (socket, address). ``search`` are the folders to look in, sys.path where it is None; those that sys.path lacks
-    are put in front of it.
+    other one is refused; with "tcp" it is a function of (socket, address). ``search`` are the folders to look in,
+    sys.path where it is None; those that sys.path lacks are put in front of it.
 
     An application whose arguments fit both interfaces, or cannot be inspected, is taken for WSGI unless its module is
     called "asgi", and ``note`` says so. ASGI 2 applications come back wrapped as ASGI 3.

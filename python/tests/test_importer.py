@@ -464,9 +464,8 @@ def test_loaded_is_frozen() -> None:
 
 @pytest.mark.parametrize("spec", ["mod", "mod:handle", "mod:Server.handle"])
 def test_function_of_connections(project: Write, spec: str) -> None:
-    folder = project(
-        {"mod.py": "def handle(socket, address): pass\nclass Server:\n  @staticmethod\n  def handle(s, a, *more): pass\n"}
-    )
+    source = "def handle(socket, address): pass\nclass Server:\n  @staticmethod\n  def handle(s, a, *more): pass\n"
+    folder = project({"mod.py": source})
     loaded = load(spec, search=[folder], interface="tcp")
     assert (loaded.interface, loaded.spec) == ("tcp", spec if ":" in spec else "mod:handle")
     assert loaded.application("socket", "address") is None

@@ -24,7 +24,8 @@ def test_descriptors_belong_to_packets_in_order() -> None:
     inbox = tcp.Inbox()
     assert list(inbox.feed(packet(0), [10])) == [(0, ADDRESS, 10)]
     assert list(inbox.feed(packet(1) + packet(2), [11, 12])) == [(1, ADDRESS, 11), (2, ADDRESS, 12)]
-    data, found = packet(3), []
+    data = packet(3)
+    found: list[tuple[int, Any, int]] = []
     for at in range(len(data)):
         found += inbox.feed(data[at : at + 1], [13] if at == 0 else [])
     assert found == [(3, ADDRESS, 13)]

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"backline/wire"
 )
 
 // Server gives the connections of one listener to workers. Make one with New; Run serves until its context ends.
@@ -25,9 +23,9 @@ type Server struct {
 	// system call is made.
 	mu       sync.Mutex
 	workers  []*Worker     // those that may be given connections
+	live     []*Worker     // all whose connection is open, draining ones included
 	reserved int           // places at workers that are kept for connections on their way
 	changed  chan struct{} // closed when there may be room, and made again
-	up       wire.Up       // what the worker that came up last said of itself
 	warned   time.Time     // when a refused beginning was last logged
 }
 
@@ -65,22 +63,27 @@ func (s *Server) Retire() {
 // Addr is where the server listens.
 func (s *Server) Addr() net.Addr { return s.options.Listener.Addr() }
 
-// Serving is what the worker that came up last said of itself; empty before a worker has come up.
-func (s *Server) Serving() wire.Up {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.up
-}
-
 // Connections is how many connections workers have.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.reserved
-	for _, w := range s.workers {
+	for _, w := range s.live {
 		n += len(w.open)
 	}
 	return n
+}
+
+// Load is how many connections a worker has had, and how many it has.
+func (s *Server) Load(name string) (served uint64, open int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.live {
+		if w.name == name {
+			return w.served, len(w.open)
+		}
+	}
+	return 0, 0
 }
 
 // pause is how long a listener rests that could not accept: mostly there are no descriptors left.

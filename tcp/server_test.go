@@ -30,8 +30,8 @@ func TestConnectionIsHandedOver(t *testing.T) {
 		w.finish(g)
 		wantEnd(t, client)
 	}
-	if got := b.Serving().Application; got != "mod:handle" {
-		t.Errorf("it serves %q", got)
+	if served, open := b.Load("tcp.1"); served != 3 || open != 0 {
+		t.Errorf("the worker has had %d connections and has %d", served, open)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -36,6 +37,7 @@ type Worker struct {
 
 	// Guarded by Server.mu.
 	open     map[uint32]chan struct{} // what it has; each is closed when it is over
+	served   uint64                   // how many there were, those that are open included
 	next     uint32                   // a stream's number
 	rest     int                      // connections until it is to be replaced, -1 for never
 	draining bool
@@ -54,8 +56,7 @@ func (s *Server) Attach(name string, hello wire.Hello, up wire.Up, conn net.Conn
 	}
 	w.conn, _ = conn.(*net.UnixConn) // the supervisor makes no other
 	s.mu.Lock()
-	s.up = up
-	s.workers = append(s.workers, w)
+	s.workers, s.live = append(s.workers, w), append(s.live, w)
 	s.change()
 	s.mu.Unlock()
 	go w.read()
@@ -72,6 +73,7 @@ func (w *Worker) take() (stream uint32, over <-chan struct{}) {
 		}
 	}
 	w.open[stream] = make(chan struct{})
+	w.served++
 	if w.rest > 0 {
 		if w.rest--; w.rest == 0 {
 			go w.retire(RetireMaxConnections)
@@ -239,6 +241,7 @@ func (w *Worker) down() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remove(w)
+	s.live = slices.DeleteFunc(s.live, func(each *Worker) bool { return each == w })
 	for stream, over := range w.open {
 		delete(w.open, stream)
 		close(over)

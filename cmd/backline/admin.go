@@ -77,11 +77,7 @@ func (s *server) health() admin.Health {
 
 func (p *pool) health() admin.Pool {
 	h := admin.Pool{Name: p.name}
-	if p.tcp != nil {
-		h.Requests.Running = p.tcp.Connections()
-	} else {
-		h.Requests.Running, h.Requests.Waiting = p.dispatcher.InFlight(), p.dispatcher.Waiting()
-	}
+	h.Requests.Running, h.Requests.Waiting = p.inFlight(), p.dispatcher.Waiting()
 	for state, n := range p.supervisor.Count() {
 		switch state {
 		case supervisor.Starting, supervisor.Importing:

@@ -108,7 +108,12 @@ func (p *pool) status() control.Pool {
 		Workers: []control.Worker{},
 	}
 	for _, process := range p.supervisor.Snapshot() {
-		pool.Workers = append(pool.Workers, joined(process, now.Workers))
+		worker := joined(process, now.Workers)
+		if p.tcp != nil && worker.Interface != "" {
+			worker.Interface = "tcp"
+			worker.Served, worker.InFlight = p.tcp.Load(process.Name)
+		}
+		pool.Workers = append(pool.Workers, worker)
 	}
 	return pool
 }

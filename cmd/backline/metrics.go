@@ -50,7 +50,7 @@ func (m *metrics) Collect(into chan<- prometheus.Metric) {
 		for state, n := range each.supervisor.Count() {
 			number(m.workers, prometheus.GaugeValue, float64(n), each.name, state.String())
 		}
-		number(m.inFlight, prometheus.GaugeValue, float64(each.dispatcher.InFlight()), each.name)
+		number(m.inFlight, prometheus.GaugeValue, float64(each.inFlight()), each.name)
 		number(m.waiting, prometheus.GaugeValue, float64(each.dispatcher.Waiting()), each.name)
 	}
 }

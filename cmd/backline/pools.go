@@ -33,9 +33,9 @@ type pool struct {
 	name       string
 	config     *config.Config // the pool's own settings where it has some, else the server's
 	app        *application
-	dispatcher *dispatch.Dispatcher // nil for one of connections
-	tcp        *tcp.Server          // nil for one of requests
-	secure     bool                 // its connections are of TLS
+	dispatcher *dispatch.Dispatcher
+	tcp        *tcp.Server // of raw connections; nil for a pool that has requests
+	secure     bool        // its connections are of TLS
 	supervisor *supervisor.Supervisor
 	plain      edge.Route // where its requests go
 	urgent     edge.Route // the same for those that may not wait long
@@ -76,18 +76,26 @@ func newPools(p *process, loaded *config.Loaded, log *journal, listeners []*edge
 // dispatcher.
 func (p *pools) add(name string, a *application, log *journal, listeners []*edge.Listener) (*pool, error) {
 	defaults := a.defaults(listeners)
-	options := dispatchOptions(a.config, log.Logger)
-	compute, err := p.computeFor(a, log, defaults)
+	dispatcher, err := p.dispatcherFor(a, log, defaults)
 	if err != nil {
 		return nil, err
 	}
-	options.Defaults, options.Jobs = defaults, compute
-	dispatcher := dispatch.New(options)
 	each := &pool{name: name, config: a.config, app: a, dispatcher: dispatcher}
 	each.plain = edge.Route{Handler: dispatcher, RootPath: a.config.RootPath}
 	each.urgent = each.plain
 	each.urgent.Urgent = true
 	return each, p.supervise(each, newObserver(attachTo(dispatcher)), defaults, log)
+}
+
+// dispatcherFor makes a pool's dispatcher.
+func (p *pools) dispatcherFor(a *application, log *journal, d wire.Defaults) (*dispatch.Dispatcher, error) {
+	options := dispatchOptions(a.config, log.Logger)
+	compute, err := p.computeFor(a, log, d)
+	if err != nil {
+		return nil, err
+	}
+	options.Defaults, options.Jobs = d, compute
+	return dispatch.New(options), nil
 }
 
 // supervise gives a pool its supervisor, which tells o of the workers.
@@ -101,11 +109,14 @@ func (p *pools) supervise(each *pool, o *observer, defaults wire.Defaults, log *
 }
 
 // serving is what the worker that came up last said of itself.
-func (p *pool) serving() wire.Up {
+func (p *pool) serving() wire.Up { return p.dispatcher.Serving() }
+
+// inFlight is how many requests, or connections, workers have.
+func (p *pool) inFlight() int {
 	if p.tcp != nil {
-		return p.tcp.Serving()
+		return p.tcp.Connections()
 	}
-	return p.dispatcher.Serving()
+	return p.dispatcher.InFlight()
 }
 
 // first is the pool of the application that the server is named after.
@@ -134,9 +145,7 @@ func (p *pools) Run(ctx context.Context) error {
 func (p *pools) watchClocks(ctx context.Context) error {
 	var group sync.WaitGroup
 	for _, each := range p.all {
-		if each.dispatcher != nil {
-			group.Go(func() { _ = each.dispatcher.Run(ctx) })
-		}
+		group.Go(func() { _ = each.dispatcher.Run(ctx) })
 	}
 	for _, each := range p.computes {
 		group.Go(func() { _ = each.dispatcher.Run(ctx) })
@@ -244,9 +253,7 @@ func (p *pools) up(complete bool) []<-chan struct{} {
 // turns counts the turns of the dispatchers' clocks.
 func (p *pools) turns() (all []uint64) {
 	for _, each := range p.all {
-		if each.dispatcher != nil {
-			all = append(all, each.dispatcher.Turns())
-		}
+		all = append(all, each.dispatcher.Turns())
 	}
 	return all
 }

@@ -4,18 +4,21 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"sync"
 
 	"backline"
 	"backline/config"
+	"backline/dispatch"
 	"backline/edge"
 	"backline/supervisor"
 	"backline/tcp"
 	"backline/wire"
 )
 
-// This file is about pools that have connections of raw TCP and no requests. Their supervisor is that of any pool; in
-// the place of a dispatcher they have a listener.
+// This file is about pools that have connections of raw TCP and no requests. Their supervisor is that of any pool, and
+// so is their dispatcher, which nobody submits requests to: it has the workers' control connections, over which they are
+// asked for stacks and profiles, and offload.
 
 // bindTCP listens where the settings name functions for raw connections.
 func (s *server) bindTCP(ctx context.Context, pools []config.Pool) error {
@@ -57,18 +60,45 @@ func withoutProtocols(c *tls.Config) *tls.Config {
 
 // addTCP makes a pool that has the connections of a listener.
 func (p *pools) addTCP(name string, a *application, log *journal, options tcp.Options) error {
+	dispatcher, err := p.dispatcherFor(a, log, wire.Defaults{})
+	if err != nil {
+		return err
+	}
 	server := tcp.New(options)
 	attach := func(w *supervisor.Worker) link {
-		return server.Attach(w.Name, w.Hello, w.Up, w.Conn, func(why tcp.Retirement) {
+		retire := func(why tcp.Retirement) {
 			reason := supervisor.Broken
 			if why == tcp.RetireMaxConnections {
 				reason = supervisor.MaxRequests
 			}
 			w.Retire(reason)
-		})
+		}
+		quiet, end := net.Pipe() // in the place of the connection for requests, which there are none of
+		return rawLink{
+			Worker: server.Attach(w.Name, w.Hello, w.Up, w.Conn, retire),
+			told:   dispatcher.Attach(w.Name, w.Hello, w.Up, quiet, w.Control, nil, func(dispatch.Retirement) {}),
+			end:    end,
+		}
 	}
-	each := &pool{name: name, config: a.config, app: a, tcp: server, secure: options.TLS != nil}
+	each := &pool{
+		name: name, config: a.config, app: a, dispatcher: dispatcher, tcp: server, secure: options.TLS != nil,
+	}
 	return p.supervise(each, newObserver(attach), wire.Defaults{}, log)
+}
+
+// rawLink is a listener's connection to a worker, and a dispatcher's, which ends with the process.
+type rawLink struct {
+	*tcp.Worker
+
+	told *dispatch.WorkerConn
+	end  net.Conn // of told's connection for requests
+}
+
+// Close is for a worker whose process has gone.
+func (l rawLink) Close() {
+	l.Worker.Close()
+	l.told.Close()
+	_ = l.end.Close()
 }
 
 // serveTCP accepts the connections of every listener that is no HTTP's, until ctx ends.

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from authority import Authority
+from commands import ask
 from harness import APPS, BINARY, PATIENCE, ROOT, Server, eventually, in_parallel
 from test_supervision import alive
 from test_upgrade import Serve, Upgradable, upgradable
@@ -200,6 +201,21 @@ def test_settings_of_their_own(serve: Serve, tmp_path: Path) -> None:
     server.wait_for(r"tcp +raw_tcp:handle \(TCP, 3 greenlets each\), 1 worker, for connections to tcp://127.0.0.1:\d+")
     with dial(server) as line:
         assert " of the pool gevent._socket3 " in line.ask("who")
+
+
+@loops
+def test_commands_and_helpers_know_connections(serve: Serve, loop: tuple[str, ...]) -> None:
+    """ps, stacks, offload and gather, as for requests."""
+    server = site(serve, *loop)
+    with dial(server) as line, dial(server) as other:
+        assert (line.ask("gather"), other.ask("a")) == ("3", "a")
+        assert int(line.ask("offload")) not in (line.worker, server.process.pid)
+        pools = {pool["name"]: pool for pool in ask(server, "ps")["pools"]}
+        (worker,) = pools["tcp"]["workers"]
+        assert (worker["name"], worker["pid"], worker["interface"]) == ("tcp.1", line.worker, "tcp")
+        assert (worker["in_flight"], worker["served"]) == (2, 2)
+        (told,) = ask(server, "stacks", "tcp.1")
+        assert sum("in handle" in str(stack) or "'handle'" in str(stack) for stack in told["stacks"]) >= 1, told
 
 
 def test_example_of_the_documentation(serve: Serve, tmp_path: Path) -> None:

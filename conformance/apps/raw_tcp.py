@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import threading
+
+from backline import gather, offload
 
 VERSION = os.environ.get("VERSION", "1")
-local = threading.local()
-together = threading.Semaphore(0)
 
 
 def application(environ, start_response):
@@ -34,6 +33,10 @@ def handle(connection, address):
                 sys.exit(int(rest))
             elif word == b"die":
                 os._exit(1)
+            elif word == b"offload":
+                lines.write(b"%d\n" % offload(os.getpid, timeout=10))
+            elif word == b"gather":
+                lines.write(b"%d\n" % sum(gather(lambda: 1, lambda: 2)))
             elif word == b"bye":
                 return
             else:

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -203,6 +204,16 @@ func within[T any](t *testing.T, c <-chan T, what string) (got T) {
 		t.Fatalf("%s: not within %v", what, patience20)
 	}
 	return got
+}
+
+// eventually waits for what nobody signals.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for until := time.Now().Add(patience20); !is(); runtime.Gosched() {
+		if time.Now().After(until) {
+			t.Fatalf("%s: not within %v", what, patience20)
+		}
+	}
 }
 
 // logs keeps what was logged.

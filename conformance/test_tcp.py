@@ -16,6 +16,7 @@ import pytest
 from authority import Authority
 from commands import ask
 from harness import APPS, BINARY, PATIENCE, ROOT, Server, eventually, in_parallel
+from interpreters import on_every_python
 from test_supervision import alive
 from test_upgrade import Serve, Upgradable, upgradable
 from wsgi_loops import GEVENT
@@ -83,9 +84,12 @@ def site(start: Callable[..., Server], *flags: str, spec: str = SPEC, **kwargs: 
     return start("raw_tcp", "-w", "1", "--tcp", spec, *flags, **kwargs)
 
 
+@on_every_python
 @loops
-def test_connection_is_a_socket_with_its_address(shared: Callable[..., Server], loop: tuple[str, ...]) -> None:
-    server = site(shared, *loop)
+def test_connection_is_a_socket_with_its_address(
+    shared: Callable[..., Server], loop: tuple[str, ...], python: str
+) -> None:
+    server = site(shared, *loop, "--python", python)
     with dial(server) as line:
         mine = line.sock.getsockname()
         pid, version, module, shown = line.ask("who").split(" ", 3)
@@ -480,6 +484,20 @@ def refusal(*flags: str) -> str:
 )
 def test_mistakes(spec: str, told: str) -> None:
     assert told in refusal("--tcp", spec)
+
+
+def test_without_an_application() -> None:
+    done = subprocess.run(
+        [str(BINARY), "serve", "--bind", "127.0.0.1:0", "--tcp", SPEC],
+        cwd=APPS, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "and none is named" in done.stderr) == (2, True), done.stderr
+
+
+def test_no_route_leads_to_connections(tmp_path: Path) -> None:
+    (tmp_path / "backline.toml").write_text('[[route]]\npath = "/lines"\npool = "tcp"\n')
+    told = refusal("--tcp", SPEC, "--config", str(tmp_path / "backline.toml"))
+    assert "the pool tcp has connections of raw TCP, which no route leads to" in told
 
 
 def test_an_event_loop_serves_none(tmp_path: Path) -> None:

@@ -114,6 +114,9 @@ func newTable(loaded *config.Loaded, log *journal) (route.Table, error) {
 		rules = append(rules, route.Rule{Protocol: route.WebSocket, To: live})
 	}
 	if !slices.ContainsFunc(rules, route.Rule.Any) {
+		if loaded.Pools[0].TCP != nil {
+			return route.Table{}, tcpAlone()
+		}
 		if loaded.Pools[0].Name != config.WebPool {
 			return route.Table{}, &backline.Error{
 				Op: "routes", Code: backline.CodeUsage, Message: "nobody answers the requests that fit no route",

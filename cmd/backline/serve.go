@@ -235,13 +235,7 @@ func (s *server) run(ctx context.Context) error {
 		return errors.Join(err, parts.stop())
 	}
 	s.greet()
-	serving := parts.start(func(ctx context.Context) error {
-		return s.edge.Run(ctx, s.pools.grace(), s.listeners...)
-	})
-	parts.start(s.pools.serveTCP)
-	if s.certificates != nil {
-		s.certificates.Begin()
-	}
+	serving := s.accept(parts)
 	s.stage.Store(int32(working))
 	if !first {
 		s.takeOver()
@@ -271,6 +265,18 @@ func (s *server) boot(all *parts) (up bool, err error) {
 		}
 	}
 	return true, nil
+}
+
+// accept lets clients in: the result is the part that serves them.
+func (s *server) accept(all *parts) *part {
+	serving := all.start(func(ctx context.Context) error {
+		return s.edge.Run(ctx, s.pools.grace(), s.listeners...)
+	})
+	all.start(s.pools.serveTCP)
+	if s.certificates != nil {
+		s.certificates.Begin()
+	}
+	return serving
 }
 
 // watch reloads the application when a file of it changes.

@@ -17,8 +17,8 @@ import (
 )
 
 // This file is about pools that have connections of raw TCP and no requests. Their supervisor is that of any pool, and
-// so is their dispatcher, which nobody submits requests to: it has the workers' control connections, over which they are
-// asked for stacks and profiles, and offload.
+// so is their dispatcher, which nobody submits requests to: it has the workers' control connections, over which they
+// are asked for stacks and profiles, and offload.
 
 // bindTCP listens where the settings name functions for raw connections.
 func (s *server) bindTCP(ctx context.Context, pools []config.Pool) error {
@@ -149,6 +149,14 @@ func (p *pool) place() string {
 		return "tls://" + p.tcp.Addr().String()
 	}
 	return "tcp://" + p.tcp.Addr().String()
+}
+
+// tcpAlone is the error for a server without an application.
+func tcpAlone() error {
+	return &backline.Error{
+		Op: "tcp", Code: backline.CodeUsage, Message: "raw TCP stands beside an application, and none is named",
+		Hint: "name one, such as a page that says how the server is: backline serve mysite.wsgi --tcp ...",
+	}
 }
 
 // checkTCPRoute refuses requests for who has none.

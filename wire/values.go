@@ -280,3 +280,19 @@ func (c Codec) appendText(dst []byte, s string) []byte {
 	}
 	return c.appendUTF8(dst, escaped)
 }
+
+// Transcode writes the dictionary that src holds in one codec in another. Errors tell what else it holds.
+func Transcode(dst, src []byte, from, to Codec) ([]byte, error) {
+	c := cursor{codec: from, buf: src}
+	v := c.any(0)
+	m, ok := v.(map[string]any)
+	switch {
+	case c.err != nil:
+		return dst, c.err
+	case !ok:
+		return dst, fmt.Errorf("a message is a %T; expected a dictionary", v)
+	case c.off != len(src):
+		return dst, fmt.Errorf("%d bytes behind the dictionary", len(src)-c.off)
+	}
+	return to.appendAny(dst, m)
+}

@@ -1,0 +1,49 @@
+package channel
+
+// Publication is what is published to a group. Each member takes the form that is made for it, and ignores a
+// publication that has none. It is immutable once published, and shared by all members.
+type Publication struct {
+	// Message is for the channels of processes (group_send).
+	Message *Message
+	// Socket is for WebSockets that the edge delivers to (group_broadcast; GRIP's ws-message).
+	Socket *SocketMessage
+	// Response completes held answers (GRIP's http-response), and Stream extends held streams (http-stream).
+	Response *Response
+	Stream   []byte
+	// Close ends held streams and WebSockets instead.
+	Close bool
+
+	// ID and PrevID are the publisher's own names of this publication and of the one before it, for members that have
+	// said which one they saw last (GRIP). Empty: it has none.
+	ID, PrevID string
+	// Meta and Filters are GRIP's: what members compare with what they know of themselves.
+	Meta    map[string]string
+	Filters []string
+
+	// Position is filled in by the layer when it publishes.
+	Position Position
+}
+
+// Position tells where in its group's history a publication stands.
+type Position struct {
+	// Epoch names the history's life: another epoch means that offsets cannot be compared.
+	Epoch uint64
+	// Offset counts a group's publications from 1. 0: the group keeps no history.
+	Offset uint64
+	// Sequence counts the publications of this node, whatever their group: the cursor of requests that are dispatched.
+	Sequence uint64
+}
+
+// SocketMessage is a WebSocket's message.
+type SocketMessage struct {
+	Data []byte
+	Text bool
+}
+
+// Response is a whole HTTP answer.
+type Response struct {
+	Status int
+	Reason string
+	Header [][2]string
+	Body   []byte
+}

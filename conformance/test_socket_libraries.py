@@ -242,3 +242,9 @@ def test_session_of_a_dead_worker(serve: Servers) -> None:
         eventually(lambda: client.request("POST", path, {}, b"40").status == 400, "the session is unknown")
     with Visitor(server, "polling") as another:
         assert another.ask("well?")["pid"] == another.process
+
+
+def test_socketio_on_gevent_in_a_worker_with_threads_is_advised(serve: Servers) -> None:
+    server = serve("socketio_by_itself:app", "--workers", "1")
+    server.wait_for(r"Socket\.IO runs on gevent here.* -k gevent, or make it SocketIO\(app, async_mode=.*threading")
+    assert not serve("socketio_by_itself:app", "--workers", "1", *GEVENT).count("Socket.IO runs on")

@@ -153,11 +153,21 @@ def up(loaded: Loaded, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _advice(loaded: Loaded, settings: dict[str, Any]) -> list[str]:
+    if loaded.interface == "wsgi" and settings.get("worker_class") != "gevent" and _socketio_on_gevent():
+        return [
+            "Socket.IO runs on gevent here, as it does by itself where gevent is installed, and waits for ever in a "
+            'worker that has threads: serve with -k gevent, or make it SocketIO(app, async_mode="threading")'
+        ]
     if loaded.interface != "asgi" or "django" not in sys.modules:
         return []
     from .project import advice
 
     return advice(loaded.application, loaded.spec, requests=settings.get("requests", True))
+
+
+def _socketio_on_gevent() -> bool:
+    """python-engineio imports the one driver that a server of its runs on."""
+    return not sys.modules.keys().isdisjoint({"engineio.async_drivers.gevent", "engineio.async_drivers.gevent_uwsgi"})
 
 
 def _fail(conn: socket.socket, kind: str, message: str, hint: str, traceback: str) -> NoReturn:

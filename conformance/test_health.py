@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from harness import APPS, Client, Server, eventually
 from test_supervision import alive, pid_of
+from wsgi_gate import Gate
 
 Serve = Callable[..., Server]
 
@@ -120,16 +121,17 @@ def test_while_no_worker_is_up(serve: Serve, operator: Operator, tmp_path: Path)
     eventually(lambda: operator.ask()[0] == 200, "ready again")
 
 
-def test_while_the_server_stops(serve: Serve, operator: Operator) -> None:
-    server = serve("supervised", "-w", "1", *with_admin(operator))
+def test_while_the_server_stops(serve: Serve, operator: Operator, tmp_path: Path) -> None:
+    server, gate = serve("supervised", "-w", "1", *with_admin(operator)), Gate(tmp_path / "gate")
     with server.connect() as busy:
-        busy.send_request("GET", "/nap/2")
+        busy.send_request("GET", f"/gate{gate.path}")
         eventually(lambda: operator.ask()[1]["requests"]["running"] == 1, "the request is under way")
         server.signal(signal.SIGTERM)
         server.wait_for("stopping")
         eventually(lambda: operator.ask()[0] == 503, "not ready")
         assert operator.ask("/-/health/live")[0] == 200
         assert operator.ask()[1]["reason"] == "the server stops"
+        gate.open()
         assert busy.answer().status == 200
     assert server.wait() == 0
 

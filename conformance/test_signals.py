@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from harness import Server, eventually
 from test_supervision import alive, all_up, pid_of, pids
+from wsgi_gate import Gate
 
 Serve = Callable[..., Server]
 
@@ -25,17 +26,20 @@ def refused(server: Server) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("app", ["supervised", "supervised_asgi"])
-def test_running_requests_finish_and_new_ones_are_refused(serve: Serve, app: str, number: signal.Signals) -> None:
-    server = serve(app, "-w", "2")
+def test_running_requests_finish_and_new_ones_are_refused(
+    serve: Serve, app: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    server, gate = serve(app, "-w", "2"), Gate(tmp_path / "gate")
     workers = pids(server)
     with server.connect() as busy, server.connect() as idle:
         assert idle.request("GET", "/").status == 200
-        busy.send_request("GET", "/nap/1.5")
+        busy.send_request("GET", f"/gate{gate.path}")
         eventually(lambda: server.get("/").status == 200, "the request before it is under way")
         server.signal(number)
         server.wait_for("stopping: requests that have begun may finish")
         assert idle.at_end(), "an idle connection is closed at once"
         eventually(lambda: refused(server), "new connections are refused")
+        gate.open()
         answer = busy.answer()
         assert (answer.status, answer.complete) == (200, True)
         assert answer.header("connection") == "close"

@@ -17,6 +17,7 @@ from authority import Authority
 from authority import connect as secure
 from harness import APPS, BINARY, PATIENCE, Client, Server, eventually
 from test_supervision import alive, all_up, pids
+from wsgi_gate import Gate
 
 Serve = Callable[..., Server]
 SERVES = r"upgrade: a new process serves, this one ends .*new_pid=(\d+)"
@@ -162,16 +163,17 @@ def more_than(answers: list[str], count: int) -> bool:
     return len(answers) > count
 
 
-def test_a_request_ends_where_it_began(upgradable: Callable[..., Upgradable]) -> None:
-    up = upgradable("supervised", "-w", "1")
+def test_a_request_ends_where_it_began(upgradable: Callable[..., Upgradable], tmp_path: Path) -> None:
+    up, gate = upgradable("supervised", "-w", "1"), Gate(tmp_path / "gate")
     old = up.pid
     (worker,) = pids(up.server)
     with up.server.connect() as busy:
-        busy.send_request("GET", "/nap/2")
+        busy.send_request("GET", f"/gate{gate.path}")
         eventually(lambda: up.server.get("/").status == 200, "the request before it is under way")
         os.kill(old, signal.SIGUSR2)
         up.server.wait_for(SERVES)
         assert int(up.server.get("/").text) != worker, "new requests go to the new process"
+        gate.open()
         answer = busy.answer()
         assert (answer.text, answer.header("connection")) == (str(worker), "close")
     assert up.server.wait() == 0

@@ -32,6 +32,12 @@ def nap(argument: str, environ: Environ) -> str:
     return str(os.getpid())
 
 
+def gate(argument: str, environ: Environ) -> str:
+    with open(f"/{argument}", "rb") as pipe:  # as wsgi_gate.Gate has it
+        pipe.read(1)
+    return str(os.getpid())
+
+
 def spin(argument: str, environ: Environ) -> str:
     while True:
         pass
@@ -84,6 +90,7 @@ def surroundings(argument: str, environ: Environ) -> str:
 
 VIEWS: dict[str, Callable[[str, Environ], Any]] = {
     "nap": nap,
+    "gate": gate,
     "spin": spin,
     "say": say,
     "fail": fail,

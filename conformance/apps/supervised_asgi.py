@@ -7,6 +7,8 @@ import os
 import time
 from typing import Any
 
+from supervised import gate
+
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
@@ -19,6 +21,8 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         block(float(argument))
     elif name == "nap":
         await asyncio.sleep(float(argument))
+    elif name == "gate":
+        await asyncio.to_thread(gate, argument, {})
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": str(os.getpid()).encode(), "more_body": name == "silent"})
     if name == "silent":

@@ -11,6 +11,7 @@ import (
 type Config struct {
 	App        string   // "module:attribute", empty when none was given: the command decides whether it needs one
 	Django     string   // settings module, or the path of a manage.py that names it; empty unless asked for
+	Command    []string // the workers' program and its arguments; empty: ours, in Python
 	Factory    bool     // App names a function that makes the application
 	Chdir      string   // as written, relative to Loader.Dir; empty for that folder itself
 	PythonPath []string // in the order in which they are searched, before sys.path

@@ -37,7 +37,7 @@ type Route struct {
 // clients meet before a pool is chosen for them, limits on requests and connections among it, is the whole server's.
 func (s Setting) PerPool() bool {
 	return slices.Contains([]string{
-		"app", "factory", "chdir", "pythonpath", "python", "env", "root_path",
+		"app", "command", "factory", "chdir", "pythonpath", "python", "env", "root_path",
 		"workers", "worker_class", "threads", "worker_connections", "parallel_limit", "lifespan", "asgi_spec_version",
 		"max_requests", "max_requests_jitter", "max_worker_memory", "worker_boot_timeout", "preload",
 		"timeout", "stream_timeout", "graceful_timeout", "disconnect_grace", "websocket_drain", "loop_stall", "busy_stall",
@@ -76,6 +76,9 @@ func (l *Loaded) gather() []error {
 		return &l.Pools[len(l.Pools)-1]
 	}
 	l.Pools = nil
+	if c.App == "" && len(c.Command) > 0 {
+		c.App = c.Command[0]
+	}
 	if c.App != "" || slices.ContainsFunc(sections, func(s section) bool { return s.name == WebPool }) {
 		add(WebPool, c)
 	}
@@ -128,6 +131,9 @@ func (s *section) apply(l *Loaded, pool *Pool) []error {
 		if row.Kind == KindPairs {
 			pool.Config.Env = slices.Concat(inherited, pool.Config.Env)
 		}
+	}
+	if _, named := s.values["app"]; !named && len(pool.Config.Command) > 0 {
+		pool.Config.App = pool.Config.Command[0] // for people: such a program need not look at it
 	}
 	if pool.Config.Workers == 0 {
 		pool.Config.Workers = defaultWorkers(l.cores)

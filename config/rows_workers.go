@@ -26,6 +26,12 @@ func poolRows(group string) []Setting {
 			field: func(c *Config) any { return &c.WorkerClass },
 		},
 		{
+			Key: "command", Flags: []string{"command"}, Kind: KindStrings, Unit: "program", Group: group, Zero: "our worker, in Python",
+			Help: "Program that the workers run, with its arguments, where they are not Python: one that speaks the [worker protocol](protocol.md). A path with a / is looked " +
+				"for in the application's folder. One that does not speak the protocol does not come up.",
+			field: func(c *Config) any { return &c.Command },
+		},
+		{
 			Key: "threads", Flags: []string{"threads"}, Kind: KindInt, Default: "8", Unit: "threads", Min: "1", Max: "4096",
 			Group: group,
 			Help: "Requests that one worker of the class threads runs at once. Requests that wait for a database or another service need " +

@@ -98,13 +98,13 @@ func (w *Worker) explain(err error) error {
 			"something in the application ends the interpreter; see what it printed")
 	}
 	return w.bootError(backline.CodeWorker, "the process ended before it said hello: "+status,
-		fmt.Sprintf("expected a Python 3.10 or newer that runs the worker; try it: %s --version", w.opts.Command[0]))
+		w.expected())
 }
 
 func (w *Worker) timedOut(standsAt string) error {
 	if State(w.state.Load()) != Importing {
 		return w.bootError(backline.CodeWorker, fmt.Sprintf("the process did not say hello within %v", w.opts.BootTimeout),
-			fmt.Sprintf("expected a Python 3.10 or newer that runs the worker; try it: %s --version", w.opts.Command[0]))
+			w.expected())
 	}
 	err := w.bootError(backline.CodeApp,
 		fmt.Sprintf("the application was not imported and started within %v", w.opts.BootTimeout),
@@ -143,4 +143,12 @@ func (w *Worker) stacks() string {
 func (w *Worker) bootError(code backline.Code, message, hint string) *backline.Error {
 	return &backline.Error{Op: "start worker " + w.Name, Code: code, Message: message, Hint: hint,
 		Detail: w.process.output.lastLines()}
+}
+
+// expected is what to look for where a process has never said hello.
+func (w *Worker) expected() string {
+	if w.opts.Other {
+		return "expected a program that speaks the worker protocol on its descriptor 3; see docs/protocol.md"
+	}
+	return fmt.Sprintf("expected a Python 3.10 or newer that runs the worker; try it: %s --version", w.opts.Command[0])
 }

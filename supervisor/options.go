@@ -21,6 +21,8 @@ type Options struct {
 	// Command is the interpreter and its arguments. A worker finds its connection at descriptor 3 and the control
 	// connection at descriptor 4.
 	Command []string
+	// Other says that Command is no Python that runs our worker but a program of the user's.
+	Other bool
 	// Template is the command of a process that imports the application once and is then forked for each worker, which
 	// shares its memory. It has the same descriptors. nil means that each worker is a process of Command, which imports
 	// the application for itself.

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -60,6 +61,9 @@ func newApplication(p *process, c *config.Config) (*application, error) {
 	}
 	a := &application{dir: dir, config: c, alone: p.predecessor == nil}
 	a.environ = workerEnviron(systemd.Environ(p.environ), c.Env)
+	if len(c.Command) > 0 {
+		return a, a.runs(c)
+	}
 	if a.interpreter, err = python.FindInterpreter(p.fromHere(c.Python), p.environ, dir); err != nil {
 		return nil, err
 	}
@@ -72,6 +76,29 @@ func newApplication(p *process, c *config.Config) (*application, error) {
 		a.template = []string{a.interpreter.Path, "-c", startTemplate, folder}
 	}
 	return a, nil
+}
+
+// runs has the workers run a program of the user's, which is no Python.
+func (a *application) runs(c *config.Config) error {
+	program := c.Command[0]
+	if strings.ContainsRune(program, filepath.Separator) && !filepath.IsAbs(program) {
+		program = filepath.Join(a.dir, program)
+	}
+	path, err := exec.LookPath(program)
+	switch {
+	case err != nil:
+		return &backline.Error{
+			Op: "find the workers' program", Code: backline.CodeUsage, Err: err,
+			Hint: "command names a program on PATH, or with a / a file in " + a.dir,
+		}
+	case c.Preload:
+		return &backline.Error{
+			Op: "preload the application", Code: backline.CodeUsage, Message: program + " is no Python application",
+			Hint: "leave preload out where there is command",
+		}
+	}
+	a.interpreter.Path, a.command = path, append([]string{path}, c.Command[1:]...)
+	return nil
 }
 
 // fromHere gives a path as it was typed its meaning: from the folder of the command, where a shell completes it. What
@@ -117,7 +144,7 @@ func (a *application) supervise(log *journal, o supervisor.Observer, d wire.Defa
 		grace, drain = min(grace, reloadGrace), min(drain, reloadGrace)
 	}
 	return supervisor.Options{
-		Workers: c.Workers, Command: a.command, Template: a.template, Dir: a.dir, Env: a.environ,
+		Workers: c.Workers, Command: a.command, Other: len(c.Command) > 0, Template: a.template, Dir: a.dir, Env: a.environ,
 		Version:  python.Version(),
 		Settings: a.settings(d), BootTimeout: orNone(c.WorkerBootTimeout), GracefulTimeout: orNone(grace),
 		SocketDrain: orNone(drain), AwaitReload: c.Reload && a.alone,

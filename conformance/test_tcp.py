@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ class Line:
 
 
 def address(server: Server, pool: str = "tcp") -> tuple[str, int]:
-    found = re.search(rf"^  {pool} .* t(?:cp|ls)://(\S+):(\d+)", server.log, re.M)
+    found = re.search(rf"^  {pool} .* t(?:cp|ls)://(\S+):(\d+)", server.log, re.MULTILINE)
     assert found, server.log
     return found.group(1), int(found.group(2))
 
@@ -146,31 +147,29 @@ def test_a_worker_has_so_many_connections_and_the_others_wait(serve: Serve, loop
         assert four.hear() == "c"
 
 
+def both_up(server: Server) -> None:
+    """Wait for both workers of the pool. Connecting until two have answered would give one of them, while it is alone,
+    all the connections that it may have, and the next one no answer."""
+
+    def are_up() -> bool:
+        pools = {pool["name"]: pool for pool in ask(server, "ps")["pools"]}
+        # What a worker serves is known, here, once it can be given connections.
+        return [(each["state"], each["interface"]) for each in pools["tcp"]["workers"]] == [("up", "tcp")] * 2
+
+    eventually(are_up, "both workers are up")
+
+
 @loops
 def test_the_least_busy_worker_has_the_next_connection(serve: Serve, loop: tuple[str, ...]) -> None:
     server = serve("raw_tcp", "-w", "2", "--tcp", SPEC, *loop)
-    eventually(lambda: len(children_of(server)) == 4, "both workers of both pools")
-    first: list[Line] = []
-    try:
+    both_up(server)
+    with ExitStack() as stack:
 
-        def both() -> bool:
-            first.append(dial(server))
-            return len({each.worker for each in first}) == 2
+        def owner() -> int:
+            return stack.enter_context(dial(server)).worker
 
-        eventually(both, "a connection at each worker")
-        owners = [each.worker for each in first]
-        while abs(owners.count(owners[-1]) - (len(owners) - owners.count(owners[-1]))) > 0:
-            first.append(dial(server))
-            owners.append(first[-1].worker)
         for _ in range(4):
-            first.append(dial(server))
-            owners.append(first[-1].worker)
-            first.append(dial(server))
-            owners.append(first[-1].worker)
-            assert len(set(owners[-2:])) == 2, owners
-    finally:
-        for each in first:
-            each.close()
+            assert len({owner(), owner()}) == 2, "they take turns"
 
 
 @loops
@@ -296,7 +295,7 @@ def test_tls_connection_that_is_left_is_over_for_the_worker(serve: Serve, ours: 
 
 
 def test_a_slow_handshake_ends(serve: Serve, ours: Authority) -> None:
-    server = encrypted(serve, ours, "--threads", "1", "--tls-handshake-timeout", "0.5")
+    server = encrypted(serve, ours, "--threads", "1", "--tls-handshake-timeout", "2")
     with socket.create_connection(address(server), PATIENCE) as silent:
         with secure(server, ours.root) as line:
             assert line.ask("a") == "a"
@@ -309,28 +308,20 @@ def test_a_slow_handshake_ends(serve: Serve, ours: Authority) -> None:
 @loops
 def test_death_of_a_worker_ends_its_connections_alone(serve: Serve, loop: tuple[str, ...]) -> None:
     server = serve("raw_tcp", "-w", "2", "--tcp", SPEC, *loop)
-    lines: list[Line] = []
-
-    def both() -> bool:
-        lines.append(dial(server))
-        return len({each.worker for each in lines}) == 2
-
-    eventually(both, "a connection at each worker")
-    doomed = lines[-1].worker
-    theirs = [each for each in lines if each.worker == doomed]
-    others = [each for each in lines if each not in theirs]
-    theirs[0].say("die")
-    assert all(each.ended() for each in theirs)
-    assert all(each.ask("here") == "here" for each in others)
-    server.wait_for(r"\[tcp\.\d\] worker died .*reason=crashed")
-
-    def replaced() -> bool:
-        lines.append(dial(server))
-        return lines[-1].worker not in (doomed, others[0].worker)
-
-    eventually(replaced, "a new worker")
-    for each in lines:
-        each.close()
+    both_up(server)
+    with ExitStack() as stack:
+        lines = [stack.enter_context(dial(server)) for _ in range(4)]
+        doomed = lines[-1].worker
+        theirs = [each for each in lines if each.worker == doomed]
+        others = [each for each in lines if each not in theirs]
+        assert len(theirs) == len(others) == 2
+        theirs[0].say("die")
+        assert all(each.ended() for each in theirs)
+        assert all(each.ask("here") == "here" for each in others)
+        server.wait_for(r"\[tcp\.\d\] worker died .*reason=crashed")
+        both_up(server)
+        with dial(server) as line:
+            assert line.worker not in (doomed, others[0].worker), "the new worker has least to do"
 
 
 @loops

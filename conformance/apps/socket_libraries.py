@@ -80,7 +80,8 @@ def real() -> str:
     raw = request.environ["gunicorn.socket"]
     raw.settimeout(10)
     with raw.makefile("rwb") as file:
-        file.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x82\x01a\x89\x00")
+        # The ping first: the client answers the message, and that may otherwise come before the pong.
+        file.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x89\x00\x82\x01a")
         file.flush()
         assert file.read(6) == b"\x8a\x80" + bytes(4)  # the pong
         assert file.read(8) == b"\x81\x82" + bytes(4) + b"hi"

@@ -120,6 +120,7 @@ type Config struct {
 	WebSocketMaxFragments       int
 	WebSocketWindow             int64
 	WebSocketCompression        bool
+	WebSocketHandover           bool
 	WebSocketCompressionLevel   int
 	WebSocketCompressionMinSize int64
 	WebSocketCompressionWindow  int

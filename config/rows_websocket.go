@@ -79,6 +79,12 @@ func webSocketMessageRows(group string) []Setting {
 func webSocketTimeRows(group string) []Setting {
 	return []Setting{
 		{
+			Key: "websocket_handover", Flags: []string{"websocket-handover"}, Kind: KindBool, Default: "true", Unit: "switch", Group: group,
+			Help: "Hand the client's connection to WSGI libraries that speak WebSocket themselves (simple-websocket, and so flask-sock), as gunicorn does; " +
+				"never over TLS, HTTP/2 or HTTP/3. Without it they get a stand-in at half the speed, and pings, limits, compression and close codes are the server's.",
+			field: func(c *Config) any { return &c.WebSocketHandover },
+		},
+		{
 			Key: "websocket_ping_interval", Flags: []string{"websocket-ping-interval", "ws-ping-interval"}, Kind: KindDuration, Default: "20s",
 			Unit: "seconds", Max: longest, Group: group, Zero: "never ask: a client that has vanished keeps its socket",
 			Help: "After how long a silent client is asked for a sign of life (ping). Proxies cut connections that are silent for 30 to 60 s, so a " +

@@ -29,7 +29,8 @@ LOOPS = [pytest.param(("--threads", "8"), id="threads"), pytest.param(GEVENT, id
 
 @pytest.fixture(params=LOOPS)
 def server(shared: Servers, request: pytest.FixtureRequest) -> Server:
-    return shared(APP, "--workers", "1", *request.param)
+    """Client's connections stay with the server; test_websocket_handover.py has those that do not."""
+    return shared(APP, "--workers", "1", "--no-websocket-handover", *request.param)
 
 
 @pytest.mark.parametrize("path", ["/sock", "/sockets", "/simple"])
@@ -92,7 +93,8 @@ def test_raw_socket_that_is_not_accepted(server: Server, path: str) -> None:
     assert (answer.status, answer.text) == (409, "declined")
 
 
-# The client's connection is the server's in all cases, so none of them is any different for the library.
+# Here the client's connection is the server's whatever the setting says, so none of these is any different for the
+# library.
 
 WAYS = ["/sock", "/sockets", "/simple"]
 

@@ -159,6 +159,8 @@ func (w *WorkerConn) pass(ex *Exchange, before state, m *wire.Message) {
 		}
 	case wire.KindAccept:
 		ex.Socket.Accept(ex, m)
+	case wire.KindTake:
+		ex.Socket.Take(ex)
 	case wire.KindSend, wire.KindSendPart:
 		ex.Socket.Message(ex, m.Data, m.Text, m.Kind == wire.KindSend)
 	case wire.KindClose:
@@ -247,8 +249,11 @@ func (w *WorkerConn) progress(ex *Exchange, m *wire.Message) {
 	}
 	ex.clock = w.dispatcher.now
 	ex.overdue = false // the application has it: it must not be taken back
-	if m.Kind == wire.KindRead {
+	switch m.Kind {
+	case wire.KindRead:
 		ex.wanted += m.N
+	case wire.KindTake:
+		ex.taking, ex.token = true, uint32(m.N)
 	}
 	if ex.state == stateAnswered {
 		ex.unread += len(m.Data)
@@ -264,6 +269,8 @@ func allowed(ex *Exchange, kind wire.Kind) bool {
 	case wire.KindAccept, wire.KindClose:
 		return ex.Socket != nil && (ex.state == stateSent || ex.state == stateEnded ||
 			ex.state == stateOpen && kind == wire.KindClose)
+	case wire.KindTake:
+		return ex.Socket != nil && ex.wsgi && !ex.taking && (ex.state == stateSent || ex.state == stateEnded)
 	case wire.KindSend, wire.KindSendPart:
 		return ex.Socket != nil && (ex.state == stateOpen || ex.state == stateEnded)
 	}
@@ -281,7 +288,9 @@ func next(now state, m *wire.Message) state {
 		return stateOpen
 	case now == stateOpen && (m.Kind == wire.KindSend || m.Kind == wire.KindSendPart):
 		return now
-	case m.Kind == wire.KindRead || m.Kind == wire.KindHint || m.Kind == wire.KindData && now == stateAnswered:
+	case m.Kind == wire.KindRead || m.Kind == wire.KindHint || m.Kind == wire.KindTake:
+		return now
+	case m.Kind == wire.KindData && now == stateAnswered:
 		return now
 	default:
 		return stateEnded

@@ -32,6 +32,7 @@ type control struct {
 	jobs    map[uint32]*Exchange // what the worker has offloaded, by its own tokens
 	ready   *sync.Cond
 	pending wire.Batch // what the next packet will carry
+	gifts   []gift     // which have a packet each
 	ended   bool
 }
 
@@ -58,20 +59,28 @@ func (c *control) writeLoop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		for c.pending.Len() == 0 && !c.ended {
+		for c.pending.Len() == 0 && len(c.gifts) == 0 && !c.ended {
 			c.ready.Wait()
 		}
+		gifts := c.gifts
+		c.gifts = nil
 		if c.ended {
+			dropAll(gifts)
 			return
 		}
 		c.pending, writing = writing, c.pending
 		c.mu.Unlock()
-		_, err := c.conn.Write(writing.Packet())
-		writing.Reset(c.codec)
-		c.mu.Lock()
-		if err != nil {
-			return // the reader learns of it too
+		var err error
+		if writing.Len() > 0 {
+			_, err = c.conn.Write(writing.Packet())
+			writing.Reset(c.codec)
 		}
+		if err == nil {
+			err = c.giveAll(gifts)
+		}
+		dropAll(gifts)
+		c.mu.Lock()
+		c.ended = c.ended || err != nil // the reader learns of it too
 	}
 }
 

@@ -74,6 +74,8 @@ type Exchange struct {
 	unread     int       // bytes of answer that the worker sent and that still wait for the client
 
 	order  uint64
+	taking bool // its worker waits for the connection, by this token
+	token  uint32
 	parked bool        // an accepted WebSocket, counted in WorkerConn.sockets
 	pinned *WorkerConn // the one that it belongs to, because that owns its session
 	begins bool        // its answer may begin a session

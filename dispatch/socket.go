@@ -17,6 +17,9 @@ type Socket interface {
 	Accept(ex *Exchange, m *wire.Message)
 	// Message delivers a message for the client, or a piece of one; last ends it.
 	Message(ex *Exchange, data []byte, text, last bool)
+	// Take says that the application wants the connection itself. Exchange.Claim and then Give answer it, or Keep; that
+	// may be later, and from another goroutine.
+	Take(ex *Exchange)
 	// Close says that the application closes the socket, or refuses it if it is not accepted.
 	Close(ex *Exchange, code int, reason []byte)
 }

@@ -12,6 +12,8 @@ import (
 
 func (c *client) Accept(_ *Exchange, m *wire.Message) { c.events <- "accept " + string(m.Data) }
 
+func (c *client) Take(*Exchange) { c.events <- "take" }
+
 func (c *client) Message(_ *Exchange, data []byte, text, last bool) {
 	kind := map[bool]string{true: "text", false: "binary"}[text]
 	if !last {

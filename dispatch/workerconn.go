@@ -96,7 +96,7 @@ func (w *WorkerConn) assign(ex *Exchange) {
 	w.begun.Clear(ex.stream)
 	w.pending.AddRequest(ex.encoded, ex.stream)
 	w.wake()
-	ex.bodyAt, ex.bodyDone, ex.wanted = 0, false, 0
+	ex.bodyAt, ex.bodyDone, ex.wanted, ex.taking = 0, false, 0, false
 	if ex.More == wire.BodyFollows {
 		ex.wanted = wire.Window
 		ex.refs.Add(1)

@@ -99,6 +99,10 @@ func (c *conn) Fail(ex *dispatch.Exchange, why *dispatch.Failure) {
 		c.answer.failed = why.Name
 		c.closeSocket(why.Close, "")
 	}
+	if c.ex == ex && c.phase == phaseGiven {
+		c.ws.told, c.ws.over = true, true
+		c.answer.failed = why.Name
+	}
 	if c.ex == ex && c.phase == phaseAnswer {
 		c.answer.failed = why.Name
 		if c.answer.begun || why.Status == 0 {

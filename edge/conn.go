@@ -57,6 +57,7 @@ const (
 	phaseAnswer                 // the application has it; its body may still stream
 	phaseFlush                  // the answer is complete, but not all of it has been taken
 	phaseSocket                 // it has become a WebSocket
+	phaseGiven                  // its worker has it: there is nothing left here but what has to be known of it
 	phaseAnnounced              // a PROXY header may come before everything else
 	phaseSecure                 // TLS: its handshake comes before everything else
 	phaseLinger                 // we have said our last word and let the client finish its own
@@ -76,6 +77,8 @@ const (
 	opHearEnd
 	opSendMessage
 	opTellClosed
+	opGive
+	opKeep
 )
 
 // proceed does what is to be done, until nothing is. It is called with mu held and gives it back.
@@ -120,6 +123,12 @@ func (c *conn) perform(op operation) {
 		c.sendMessage(ex)
 	case opTellClosed:
 		c.tellClosed(ex)
+	case opGive:
+		c.give(ex)
+	case opKeep:
+		c.mu.Unlock()
+		ex.Keep()
+		c.mu.Lock()
 	case opHearEnd:
 		c.mu.Unlock()
 		gone := !c.answer.wsgi || ex.Waiting()
@@ -151,6 +160,8 @@ func (c *conn) next() operation {
 			op, again = c.exchangeBytes()
 		case phaseSocket:
 			op, again = c.exchangeFrames()
+		case phaseGiven:
+			op = c.awaitEnd()
 		case phaseAnnounced:
 			again = c.readAnnouncement()
 		case phaseSecure:
@@ -248,6 +259,8 @@ func (c *conn) exchangeBytes() (operation, bool) {
 		return opDisconnect, false
 	case c.answer.owed > 0:
 		return opTook, false
+	case c.ws != nil && c.ws.asked:
+		return c.answerTake(), false
 	case c.body.spooled && c.body.window > 0 && !c.body.done:
 		return opSendSpool, false
 	case !c.body.done && !c.body.spooled:

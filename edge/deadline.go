@@ -1,8 +1,10 @@
 package edge
 
 import (
+	"math"
 	"time"
 
+	"backline/dispatch"
 	"backline/h1"
 )
 
@@ -49,6 +51,8 @@ func (c *conn) checkDeadline() {
 		if again := c.checkSocket(now, waited); again > now {
 			c.watcher.rest(c, again)
 		}
+	case phaseGiven:
+		c.watcher.rest(c, math.MaxInt64)
 	case phaseFlush:
 		if waited > o.WriteTimeout {
 			c.answer.failed = "client"
@@ -122,7 +126,7 @@ func (c *conn) finishSoon() {
 		return
 	}
 	c.mu.Lock()
-	if c.phase == phaseSocket {
+	if c.phase == phaseSocket || c.phase == phaseGiven {
 		c.leave()
 	}
 	c.proceed()
@@ -133,7 +137,11 @@ func (c *conn) finishSoon() {
 func (c *conn) cut() {
 	c.mu.Lock()
 	c.broken = true
-	if c.phase != phaseAnswer && c.phase != phaseFlush && c.phase != phaseSocket {
+	switch c.phase {
+	case phaseAnswer, phaseFlush, phaseSocket:
+	case phaseGiven:
+		c.endGiven(dispatch.CloseLost)
+	default:
 		c.close()
 	}
 	c.proceed()

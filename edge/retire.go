@@ -103,13 +103,13 @@ func (c *conn) holds(patience time.Duration) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.phase != phaseSocket && c.phase != phaseLinger && c.phase != phaseClosed
+	return c.phase != phaseSocket && c.phase != phaseGiven && c.phase != phaseLinger && c.phase != phaseClosed
 }
 
 // cutRequest is cut, except for WebSockets.
 func (c *conn) cutRequest() {
 	c.mu.Lock()
-	socket := c.phase == phaseSocket
+	socket := c.phase == phaseSocket || c.phase == phaseGiven
 	c.mu.Unlock()
 	if !socket {
 		c.cut()

@@ -187,7 +187,7 @@ type event struct {
 // onEvent is what the watcher calls.
 func (c *conn) onEvent(e event) {
 	c.mu.Lock()
-	if c.phase == phaseClosed {
+	if c.phase == phaseClosed || c.phase == phaseGiven {
 		c.mu.Unlock()
 		return
 	}

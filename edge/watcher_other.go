@@ -82,7 +82,7 @@ func (c *conn) watchWrites() {
 func (c *conn) isClosed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.phase == phaseClosed
+	return c.phase == phaseClosed || c.phase == phaseGiven
 }
 
 func (l *Listener) open() error { return nil }

@@ -24,6 +24,8 @@ type WebSockets struct {
 	// PingInterval is after how long a silent client is asked for a sign of life, and PingTimeout how long it has to give
 	// it; then it is cut off. Defaults 20 s; negative: never.
 	PingInterval, PingTimeout time.Duration
+	// Keep keeps connections from workers that ask for them because their applications speak RFC 6455 themselves.
+	Keep bool
 }
 
 func (o *WebSockets) setDefaults() {
@@ -53,6 +55,8 @@ type socket struct {
 	code    int    // how it ended, 0 before
 	reason  string // the client's
 	told    bool   // the worker knows
+
+	asked bool // the worker wants the connection
 
 	heard  int64 // when the client last sent anything
 	pinged int64 // when it was last asked for a sign of life, 0 when it has given one
@@ -214,6 +218,8 @@ func (c *conn) Close(ex *dispatch.Exchange, code int, reason []byte) {
 	case c.phase == phaseSocket:
 		c.ws.told = true // it is the worker who says so
 		c.closeSocket(code, string(reason))
+	case c.phase == phaseGiven:
+		c.ws.told, c.ws.over = true, true
 	}
 	c.proceed()
 }
@@ -230,9 +236,6 @@ func (c *conn) closeSocket(code int, reason string) {
 	c.touch()
 	c.watcher.hurry(c)
 }
-
-// leave ends a socket because the server does.
-func (c *conn) leave() { c.closeSocket(websocket.CloseGoingAway, "") }
 
 // exchangeFrames moves what can be moved while the connection is a WebSocket.
 func (c *conn) exchangeFrames() (operation, bool) {

@@ -24,7 +24,7 @@ type Message struct {
 	// arguments, KindReturn's data, or the text of KindTrace, KindStall, KindReport or KindCrowd.
 	Data []byte
 	Text bool // Data of KindSend and KindSendPart is text, valid UTF-8 unless Bad
-	N    int  // KindRead; KindOffload's timeout, the milliseconds of KindStall and KindCrowd
+	N    int  // KindRead; KindTake's token, KindOffload's timeout, the milliseconds of KindStall and KindCrowd
 	// Offset and Length say which bytes of KindFile's file are the body; all from Offset on where Length is -1.
 	Offset, Length int64
 	// Bad says why the header fields of an answer cannot be sent; the rest of the message is as usual.
@@ -82,7 +82,7 @@ func shape(kind Kind) int {
 		return 5
 	case KindAccept, KindClose, KindReturn, KindStall, KindCrowd:
 		return 4
-	case KindData, KindError, KindRead, KindHint, KindTrace, KindReport, KindSend, KindSendPart:
+	case KindData, KindError, KindRead, KindHint, KindTrace, KindReport, KindSend, KindSendPart, KindTake:
 		return 3
 	case KindEnd, KindDone, KindAlive:
 		return 2
@@ -105,7 +105,7 @@ func (m *Message) read(c *cursor) {
 		m.readPiece(c)
 	case KindError, KindTrace, KindReport:
 		m.Data = c.bytes()
-	case KindRead:
+	case KindRead, KindTake:
 		m.N = c.natural()
 	case KindStall, KindCrowd:
 		m.N = c.natural()

@@ -51,6 +51,10 @@ const (
 	// KindConnect (31, stream, address): a client of a pool of interface "tcp" has connected. The packet comes with the
 	// connection's descriptor (SCM_RIGHTS), one packet for each. address is what Python's accept() gives.
 	KindConnect Kind = 31
+	// KindGiven (59, token, n): control connection only; answers KindTake. With 1 the packet, in which there is nothing
+	// else, comes with the descriptor of the client's connection (SCM_RIGHTS); with 0 there is none, and the connection
+	// stays the server's.
+	KindGiven Kind = 59
 	// KindStacks (22, token, [stream, ...]): control connection only; answered with KindTrace.
 	KindStacks Kind = 22
 	// KindJob (26, stream, function, arguments): to a worker of interface "compute": run this function, which another
@@ -115,6 +119,10 @@ const (
 	KindOffload Kind = 48
 	// KindReturn (49, stream, outcome, data): the function has returned or raised; the stream's number is free.
 	KindReturn Kind = 49
+	// KindTake (50, stream, token): the application has answered a WebSocket's handshake with bytes of its own, and wants
+	// the client's connection to write them to. Answered with KindGiven; after 1 the WebSocket is accepted, and KindClose
+	// or KindError follow when the application has returned.
+	KindTake Kind = 50
 	// KindStall (56, stream, milliseconds, text): control connection only; the loop has not turned for so long, and this
 	// is the stack that holds it. stream is whose request that is, NoStream where it is none's or not known.
 	KindStall Kind = 56

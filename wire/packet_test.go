@@ -159,7 +159,9 @@ func TestBatch(t *testing.T) {
 		b.AddProfile(7, 10_000, 100)
 		b.AddConnect(7, netip.MustParseAddrPort("192.0.2.7:5123"))
 		b.AddConnect(8, netip.MustParseAddrPort("[fe80::1%eth0]:65535"))
-		if b.Len() != 10 || b.Size() != len(b.Packet()) {
+		b.AddGiven(9, true)
+		b.AddGiven(10, false)
+		if b.Len() != 12 || b.Size() != len(b.Packet()) {
 			t.Errorf("%s: Len = %d, Size = %d of %d", c, b.Len(), b.Size(), len(b.Packet()))
 		}
 		got := readBack(t, c, b.Packet())
@@ -168,7 +170,7 @@ func TestBatch(t *testing.T) {
 		}
 		rest := fmt.Sprintf("%v", got[1:])
 		want := "[[17 1 [112 105 101 99 101] true] [17 1 [] false] [18 2 65536] [21 0] [22 3 [4 5]] [22 6 []] [30 7 10000 100] " +
-			"[31 7 [192.0.2.7 5123]] [31 8 [fe80::1 65535 0 0]]]"
+			"[31 7 [192.0.2.7 5123]] [31 8 [fe80::1 65535 0 0]] [59 9 1] [59 10 0]]"
 		if rest != want {
 			t.Errorf("%s:\n got %s\nwant %s", c, rest, want)
 		}

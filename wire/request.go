@@ -128,6 +128,16 @@ func (b *Batch) AddProfile(token uint32, milliseconds, rate int) {
 	b.buf = b.codec.appendInt(b.codec.appendInt(b.buf, milliseconds), rate)
 }
 
+// AddGiven answers KindTake; where the connection is given, the packet has to carry its descriptor.
+func (b *Batch) AddGiven(token uint32, given bool) {
+	b.begin(KindGiven, token, 3)
+	n := 0
+	if given {
+		n = 1
+	}
+	b.buf = b.codec.appendInt(b.buf, n)
+}
+
 // AddConnect hands a client's connection over; the packet has to carry its descriptor.
 func (b *Batch) AddConnect(stream uint32, client netip.AddrPort) {
 	b.begin(KindConnect, stream, 3)

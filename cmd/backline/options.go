@@ -63,6 +63,7 @@ func edgeOptions(c *config.Config, room capacity, a *access, log *slog.Logger) e
 		},
 		Window: int(c.WebSocketWindow), WriteTimeout: c.WebSocketWriteTimeout,
 		PingInterval: orNone(c.WebSocketPingInterval), PingTimeout: orNone(c.WebSocketPingTimeout),
+		Keep: !c.WebSocketHandover,
 	}
 	if a != nil {
 		options.Access = a

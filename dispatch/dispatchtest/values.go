@@ -91,7 +91,7 @@ func decodePacket(c wire.Codec, payload []byte) []Message {
 			}
 		case wire.KindClosed:
 			m.N, m.Data = fields[2].(int), []byte(fields[3].(string))
-		case wire.KindCredit:
+		case wire.KindCredit, wire.KindGiven:
 			m.N = fields[2].(int)
 		case wire.KindJob:
 			m.Function, m.Data = fields[2].(string), fields[3].([]byte)

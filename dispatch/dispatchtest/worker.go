@@ -4,6 +4,7 @@ package dispatchtest
 
 import (
 	"encoding/binary"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -25,7 +26,7 @@ type Message struct {
 	Data   []byte         // KindRequest, KindBody, KindReceive and KindPart; KindClosed's reason; KindJob, KindResult
 	Text   bool           // Data of KindReceive and KindPart came as str
 	More   int            // the same; 1 for true
-	N      int            // KindCredit; KindClosed's code; KindResult's outcome
+	N      int            // KindCredit; KindGiven; KindClosed's code; KindResult's outcome
 
 	Function string // KindJob
 }
@@ -48,6 +49,7 @@ type Worker struct {
 	control net.Conn
 	in      chan Message
 	stacks  chan Message
+	given   rights // the descriptors that come over control
 	ended   chan struct{}
 
 	mu sync.Mutex // guards writing to conn
@@ -61,10 +63,11 @@ func New(tb testing.TB, codec wire.Codec) (w *Worker, conn, control net.Conn) {
 	w = &Worker{
 		tb: tb, codec: codec, conn: ours, control: oursToo,
 		in: make(chan Message, 1<<14), stacks: make(chan Message, 16), ended: make(chan struct{}),
+		given: rights{conn: oursToo.(*net.UnixConn), files: make(chan *os.File, 16)}, // pair makes no other
 	}
 	var group sync.WaitGroup
 	group.Go(func() { w.read(w.conn, w.in); close(w.ended) })
-	group.Go(func() { w.read(w.control, w.stacks) })
+	group.Go(func() { w.read(&w.given, w.stacks) })
 	tb.Cleanup(func() {
 		w.Die()
 		for _, unread := range []chan Message{w.stacks, w.in} { // a reader may wait for room in them
@@ -72,6 +75,7 @@ func New(tb testing.TB, codec wire.Codec) (w *Worker, conn, control net.Conn) {
 			}
 		}
 		group.Wait()
+		w.given.drop()
 	})
 	return w, conn, control
 }
@@ -94,7 +98,7 @@ func pair(tb testing.TB) (net.Conn, net.Conn) {
 	return ends[0], ends[1]
 }
 
-func (w *Worker) read(conn net.Conn, into chan<- Message) {
+func (w *Worker) read(conn io.Reader, into chan<- Message) {
 	defer close(into)
 	reader := wire.NewReader(conn)
 	for {

@@ -1,6 +1,6 @@
 """The control connection, served by a thread that the application cannot occupy: it tells what runs (stacks, a
-profile), watches the event loop, takes the results of what was offloaded, and ends the process when the server has
-gone, even while every other thread is busy.
+profile), watches the event loop, takes the results of what was offloaded and the clients' connections that are given
+away, and ends the process when the server has gone, even while every other thread is busy.
 
 What it is made of is imported here, before the application can replace it: gevent puts greenlets where threads were.
 """
@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from _socket import AF_UNIX, SOCK_STREAM, socketpair
+from _socket import AF_UNIX, CMSG_SPACE, SOCK_STREAM, socketpair
 from _thread import allocate_lock, get_ident, start_new_thread
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import count
@@ -21,11 +22,13 @@ from typing import TYPE_CHECKING, Any, Final
 from . import wire
 from .profiler import Profile
 from .stacks import DEEPEST, Everything, Line, Loop, awaited_by, frames_of, lines_of, text_of, theirs, thread_names
+from .tcp import CLOSE_ON_EXEC, descriptors
 from .watchdog import Nothing, Watch
 
 if TYPE_CHECKING:
     import _socket
 
+NONE: Final = -1  # in place of a descriptor
 BOOT: Final = -1  # in place of a stream: the start of the application
 
 
@@ -42,6 +45,8 @@ class Control:
         self._sending = allocate_lock()  # one thread at a time writes
         self._tokens = count()
         self._offloaded: dict[int, Callable[[int, bytes], object]] = {}
+        self._claimed: dict[int, Callable[[int], object]] = {}
+        self._descriptors: deque[int] = deque()  # in the order of the packets that they came with
         self._loop: Loop | None = None
         self._watch: Watch | None = None
         self._profile: Profile | None = None
@@ -81,9 +86,10 @@ class Control:
         decoder = wire.Decoder()
         while True:
             try:
-                data = self._conn.recv(65536)
+                data, ancillary, _, _ = self._conn.recvmsg(65536, CMSG_SPACE(64), CLOSE_ON_EXEC)
             except OSError:
-                data = b""
+                data, ancillary = b"", []
+            self._descriptors.extend(descriptors(ancillary))
             if not data and self._ending:
                 self._ended.release()
                 return
@@ -107,6 +113,15 @@ class Control:
             settle = self._offloaded.pop(token, None)
             if settle is not None:
                 settle(message[2], message[3])
+        elif kind == wire.GIVEN:
+            self._give(token, self._descriptors.popleft() if message[2] else NONE)
+
+    def _give(self, token: int, descriptor: int) -> None:
+        taker = self._claimed.pop(token, None)
+        if taker is not None:
+            taker(descriptor)
+        elif descriptor != NONE:
+            os.close(descriptor)
 
     def _begin_profile(self, token: int, milliseconds: int, rate: int) -> None:
         if milliseconds == 0:
@@ -173,6 +188,16 @@ class Control:
     def forget(self, token: int) -> None:
         """Nobody waits for that result any more."""
         self._offloaded.pop(token, None)
+
+    def claim(self, taker: Callable[[int], object]) -> int:
+        """A token for TAKE. ``taker`` is called with the descriptor, or NONE, on this connection's thread."""
+        token = next(self._tokens) & 0x7FFFFFFF
+        self._claimed[token] = taker
+        return token
+
+    def unclaim(self, token: int) -> bool:
+        """The taker wants it no more. False where it is being called, or has been."""
+        return self._claimed.pop(token, None) is not None
 
     def stacks(self, streams: list[int]) -> str:
         """What runs behind these streams; for none, in every thread and in the start of the application."""

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from . import wire
+from . import host, wire
+from .control import NONE
 from .errors import ClientDisconnected
 from .headers import check_wsgi, is_token
 from .wsgi import EXCUSES, Request, Runner
@@ -45,10 +46,12 @@ class Handshake(Request):
         Request.__init__(self, runner, stream)
         self.credited = runner.websocket_window  # units that may be sent
         self.accepted = False
+        self.given = False  # the connection itself is here, and the server knows nothing of what passes over it
         self.closed: tuple[int, str] | None = None  # code and reason, once it is closed from either side
         self.refused: TooManySockets | None = None
         self._messages: deque[str | bytes] = deque()
         self._parts: list[str | bytes] = []  # of a long message that is still coming
+        self._kept = False
         self._failed = False  # the application has raised, while the socket was open
         self._taken = 0  # units received since the server was last told
         self._waiters: list[Waiter] = []
@@ -67,18 +70,50 @@ class Handshake(Request):
             raise ValueError(f"expected subprotocol as a str such as 'chat.v1', got {subprotocol!r}")
         fields = check_wsgi(headers, self.runner.known)
         with self._lock:
-            if self.accepted or self.answered or not self.open:
-                raise ClientDisconnected("the WebSocket's handshake has been answered already")
-            try:
-                link.keep(self)
-            except TooManySockets as error:
-                self.refused = error
-                raise
+            self._keep()
             # What the application returns from now on goes nowhere, as if it were answered to its end.
             self.accepted = self.answered = self.ended = True
-            link.open(self)
             link.emit((wire.ACCEPT, self.stream, subprotocol, fields))
         link.flush()
+
+    def take_over(self) -> int:
+        """Make the request a WebSocket by taking the client's connection from the server: its descriptor. NONE where
+        the server keeps it; then the request still has to be accepted. Raises as accept does."""
+        if host.control is None:
+            return NONE
+        link = self.runner.link
+        given: list[int] = []
+
+        def take(descriptor: int) -> None:
+            given.append(descriptor)
+            link.call(self.wake)
+
+        with self._lock:
+            self._keep()
+            token = host.control.claim(take)
+            link.emit((wire.TAKE, self.stream, token))
+        link.flush()
+        self.until(lambda: given or self.gone or self.closed)
+        if not given and host.control.unclaim(token):
+            raise ClientDisconnected("the client went away before its WebSocket's handshake was answered")
+        self.until(lambda: given)  # for as long as the other thread takes to call
+        if given[0] != NONE:
+            self.given = self.accepted = self.answered = self.ended = True
+        return given[0]
+
+    def _keep(self) -> None:
+        """Keep the thread or greenlet that this runs on, and get messages from now on."""
+        if self.accepted or self.answered or not self.open:
+            raise ClientDisconnected("the WebSocket's handshake has been answered already")
+        if self._kept:
+            return
+        try:
+            self.runner.link.keep(self)
+        except TooManySockets as error:
+            self.refused = error
+            raise
+        self._kept = True
+        self.runner.link.open(self)
 
     # What its client sends.
 
@@ -166,11 +201,18 @@ class Handshake(Request):
             Request.send(self, data)
 
     def respond(self, iterable: Iterable[bytes], whole: int) -> None:
-        if not self.accepted:
-            Request.respond(self, iterable, whole)
-        else:
+        if self.accepted:
             for _ in iterable:
                 pass  # an application may do its work in there
+        elif self.refused is not None and not self.answered and str(self.status).startswith("5"):
+            self._refuse(wire.ANSWER_OPEN)  # a framework has made an answer of what accept() raised
+        else:
+            Request.respond(self, iterable, whole)
+
+    def _refuse(self, kind: int) -> None:
+        self.status = "503 Service Unavailable"
+        self.headers = [("Content-Type", "text/plain"), ("Retry-After", "1")]
+        self.answer(b"The server has too many WebSockets. Try again in a moment.\n", kind)
 
     def done(self) -> None:
         self._raw.finish()
@@ -187,11 +229,7 @@ class Handshake(Request):
         self._failed = self.closed is None and why not in EXCUSES
         self._raw.finish()
         if self.refused is not None and not self.answered:
-            self.answered = self.ended = True
-            self._close()
-            text = [("Content-Type", "text/plain"), ("Retry-After", "1")]
-            body = b"The server has too many WebSockets. Try again in a moment.\n"
-            self.runner.link.emit((wire.ANSWER, self.stream, "503 Service Unavailable", text, body))
+            self._refuse(wire.ANSWER)
         elif not (self.accepted and self._failed):
             Request.fail(self, why)
         else:
@@ -205,7 +243,8 @@ class Handshake(Request):
         """Whether an error only says that the socket is closed: libraries have errors of their own for that."""
         if error is self.refused:
             return True
-        return self.closed is not None and (isinstance(error, OSError) or type(error).__name__ == "ConnectionClosed")
+        over = isinstance(error, OSError) or type(error).__name__ == "ConnectionClosed"
+        return over and (self.given or self.closed is not None)
 
     # What the loop calls.
 
@@ -230,6 +269,7 @@ class Handshake(Request):
             self.gone = True
             if self.closed is None:
                 self.closed = (message[2], message[3] or "") if kind == wire.CLOSED else LOST
+            self._raw.interrupt()
         self.wake()
 
 

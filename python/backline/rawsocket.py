@@ -1,13 +1,15 @@
 """``environ["gunicorn.socket"]``: a socket for libraries that speak RFC 6455 themselves, simple-websocket above all.
 
-Such a library believes that it speaks with its client. It does with ``Client``, which speaks the RFC a second time,
-inside this process: the library's answer 101 accepts the handshake, its frames become messages for the server, and the
-server's messages become frames. So the client's connection stays where limits, pings, compression, TLS, HTTP/2 and the
-end of a deploy are dealt with (docs/decisions/0020-raw-sockets.md).
+When the library sends its answer, 101, the server is asked for the client's connection, and gives it away where there
+is nothing between the two (clientsocket.py): then the library speaks with its client.
+
+Elsewhere (TLS, HTTP/2 and 3, ``websocket_handover`` off) it only believes so. It does with ``Client``, which speaks the
+RFC a second time, inside this process: the answer 101 accepts the handshake, the library's frames become messages for
+the server, and the server's messages become frames (docs/decisions/0020-raw-sockets.md).
 
 ``send`` and ``recv`` need no socket for that. A library that wants more of it, a descriptor to wait for above all, gets
 one end of a socket pair; two threads carry bytes between the other end and ``Client``, or greenlets, since under gevent
-``threading`` and ``socket`` are gevent's: this is the one file of the package beside loops/ that does I/O.
+``threading`` and ``socket`` are gevent's: beside loops/ and clientsocket.py, this is the one file that does I/O.
 
 Nothing is made, and the handshake stays an ordinary request, until the application touches the socket.
 """
@@ -17,9 +19,12 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from . import frames, wire
+from .clientsocket import ClientSocket
+from .control import NONE
 from .errors import ClientDisconnected, report
 
 if TYPE_CHECKING:
@@ -35,32 +40,42 @@ class RawSocket:
     def __init__(self, handshake: Handshake) -> None:
         self._handshake = handshake
         self._client: Client | None = None
+        self._given: ClientSocket | None = None  # the client's own connection
         self._pair: Pair | None = None  # from then on it has all bytes, so that they stay in order
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send all of it. A library that expects that of a blocking socket would lose the rest under gevent."""
-        if self._pair is not None:
-            self._pair.theirs.sendall(data, flags)
-        else:
-            self._speak().take(data)
+        if self._given is None and self._pair is None and self._speak().take(data, self._take_over):
+            return len(data)
+        if self._given is not None:
+            return self._given.send(data, flags)
+        self._real().sendall(data, flags)
         return len(data)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         self.send(data, flags)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        if self._pair is None and not flags:
-            return self._speak().give(size)
+        if self._given is None and self._pair is None and not flags:
+            data = self._speak().give(size)
+            if data is not None:
+                return data
+        if self._given is not None:
+            return self._given.recv(size, flags)
         return self._real().recv(size, flags)
 
     def shutdown(self, how: int) -> None:
-        if self._pair is not None:
+        if self._given is not None:
+            self._given.shutdown(how)
+        elif self._pair is not None:
             self._pair.theirs.shutdown(how)
         elif how != socket.SHUT_RD:
             self._speak().end()
 
     def close(self) -> None:
-        if self._pair is not None:
+        if self._given is not None:
+            self._given.close()
+        elif self._pair is not None:
             self._pair.theirs.close()
         elif self._client is not None:
             self._client.end()
@@ -76,12 +91,37 @@ class RawSocket:
         return self._client
 
     def _real(self) -> socket.socket:
+        if self._given is not None:
+            return self._given.socket
         if self._pair is None:
             self._pair = Pair(self._speak())
         return self._pair.theirs
 
+    def _take_over(self, answer: bytes) -> bool:
+        """Take the client's connection from the server, and answer its handshake. False where it is not to be had."""
+        descriptor = NONE if self._pair is not None else self._handshake.take_over()
+        if descriptor == NONE:
+            return False
+        given = ClientSocket(descriptor)
+        with contextlib.suppress(OSError):  # who has gone is missed by the library's next call
+            given.send(answer)
+        self._given = given
+        # Straight to it, from here on: a message is little more work than the calls that it takes.
+        vars(self).update(recv=given.recv, send=given.send)
+        if self._handshake.closed is not None:
+            self.interrupt()  # it was over before it could be
+        return True
+
+    def interrupt(self) -> None:
+        """The server has closed the WebSocket, by whichever side."""
+        if self._given is not None:
+            self._given.shutdown(socket.SHUT_RDWR)
+
     def finish(self) -> None:
         """The application has returned: what it has written still leaves, and whoever still reads sees the end."""
+        if self._given is not None:
+            self._given.finish()
+            return
         if self._pair is not None:
             self._pair.finish()
         if self._client is not None:
@@ -101,23 +141,27 @@ class Client:
         self._opcode, self._parts = 0, bytearray()  # of a message in fragments
         self._rest = bytearray()  # what the library has not read yet
         self._ended = False  # nothing comes behind that
+        self.over = False  # there is no need for it any more: the library has the client itself
 
     # What the library writes.
 
-    def take(self, data: Any) -> None:
-        """Raises OSError where the socket is closed, as a socket does."""
+    def take(self, data: Any, take_over: Callable[[bytes], bool]) -> bool:
+        """Raises OSError where the socket is closed, as a socket does. False where it is not for us any more."""
         with self._taking:
+            if self.over:
+                return False
             try:
                 if self._head is not None:
-                    data = self._begin(self._head, data)
+                    data = self._begin(self._head, data, take_over)
                 if data and self._handshake.accepted:
                     for frame in self._frames.feed(data):
                         self._handle(frame)
             except frames.Malformed as error:
                 report(error, "reading what the application wrote to its WebSocket")
                 self._handshake.close_socket(1011)
+            return True
 
-    def _begin(self, head: bytearray, data: Any) -> bytes:
+    def _begin(self, head: bytearray, data: Any, take_over: Callable[[bytes], bool]) -> bytes:
         """The answer to the handshake; gives what came behind it. One that is not 101 goes nowhere: the application
         still answers its request."""
         head += data
@@ -129,6 +173,10 @@ class Client:
         self._head = None
         lines = head[:at].decode("latin-1").split("\r\n")
         if lines[0].split(" ")[1:2] == ["101"]:
+            if take_over(bytes(head)):
+                self.over = True
+                self._handshake.wake()
+                return b""
             self._handshake.accept(*_fields(lines[1:]))
         return bytes(head[at + 4 :])
 
@@ -163,9 +211,9 @@ class Client:
 
     # What it reads.
 
-    def give(self, size: int) -> bytes:
-        """Up to ``size`` bytes; waits for them; b"" at the end."""
-        while True:
+    def give(self, size: int) -> bytes | None:
+        """Up to ``size`` bytes; waits for them; b"" at the end. None where they do not come here."""
+        while not self.over:
             with self._giving:
                 if not self._rest:
                     self._fill()
@@ -176,9 +224,10 @@ class Client:
                 if self._ended:
                     return b""
             self._handshake.until(self._may_give)
+        return None
 
     def _may_give(self) -> object:
-        return self._rest or self._ended or self._handshake.waiting() or self._handshake.closed is not None
+        return self.over or self._rest or self._ended or self._handshake.waiting() or self._handshake.closed is not None
 
     def _fill(self) -> None:
         """Take the next message, or the end, if it is here."""
@@ -222,7 +271,7 @@ class Pair:
     def _carry_out(self) -> None:
         try:
             while data := self._ours.recv(wire.MAX_PIECE):
-                self._client.take(data)
+                self._client.take(data, lambda _: False)
         except OSError as error:
             # What the library writes to a closed WebSocket goes nowhere. A handshake that could not be accepted ends
             # with the request, and the library sees the end of its socket.

@@ -7,10 +7,12 @@ import array
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from . import wire
 from .errors import report
+
+CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # macOS has none
 
 
 def descriptors(ancillary: Iterable[tuple[int, int, bytes]]) -> Iterator[int]:

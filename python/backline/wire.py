@@ -37,6 +37,7 @@ WATCH: Final = 28  # 0
 SNAPSHOT: Final = 29  # token
 PROFILE: Final = 30  # token, milliseconds, rate
 CONNECT: Final = 31  # stream, address; a descriptor comes with it
+GIVEN: Final = 59  # token, n; n descriptors come with it
 
 # To the server.
 ANSWER: Final = 32  # stream, status, headers, body
@@ -57,6 +58,7 @@ SEND_PART: Final = 46  # stream, data
 CLOSE: Final = 47  # stream, code, reason
 OFFLOAD: Final = 48  # token, function, arguments, timeout
 RETURN: Final = 49  # stream, outcome, data
+TAKE: Final = 50  # stream, token
 STALL: Final = 56  # stream, milliseconds, text
 REPORT: Final = 57  # token, text
 CROWD: Final = 58  # n, milliseconds, text

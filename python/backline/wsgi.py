@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Final, Protocol
 
 from . import begun, wire
@@ -43,6 +43,9 @@ class Link(Protocol):
     def keep(self, request: Request) -> None:
         """The request keeps its thread or greenlet from now on, and does not count among those that run. Raises
         handshake.TooManySockets where there are as many of them as may be."""
+
+    def call(self, do: Callable[[], object]) -> None:
+        """Have it called where the loop runs, from a thread of which that knows nothing."""
 
     def event(self) -> Any:
         """An event to wait for, of the loop's kind."""
@@ -96,10 +99,8 @@ _CONSTANTS: Final[dict[str, Any]] = {
     "QUERY_STRING": "",
 }
 
-
 # The environ of a request that may become a WebSocket has it (handshake.py).
 _HANDSHAKE: Final = "wsgi.websocket_version"
-
 # Why requests end without an answer though their application has not failed.
 EXCUSES: Final = ("the client has gone", "the application keeps the connection")
 

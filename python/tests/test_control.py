@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import os
+import queue
 import socket
 import sys
 import threading
@@ -12,7 +15,7 @@ from typing import Any
 import pytest
 
 from backline import wire
-from backline.control import BOOT, Control, coroutine_stack, thread_stack
+from backline.control import BOOT, NONE, Control, coroutine_stack, thread_stack
 
 
 @pytest.fixture
@@ -103,3 +106,41 @@ def test_own_frames_are_left_out() -> None:
     text = application()
     assert "in application" in text
     assert "importlib" not in text
+
+
+def give(conn: socket.socket, token: int, descriptor: int | None) -> None:
+    given = [] if descriptor is None else [descriptor]
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", given))] if given else []
+    conn.sendmsg([wire.encode([(wire.GIVEN, token, len(given))])], rights)
+
+
+def test_connections_are_given_to_who_asked(pair: tuple[Control, socket.socket]) -> None:
+    control, conn = pair
+    got: queue.Queue[tuple[str, int]] = queue.Queue()
+    one = control.claim(lambda descriptor: got.put(("one", descriptor)))
+    two = control.claim(lambda descriptor: got.put(("two", descriptor)))
+    near, far = socket.socketpair()
+    with near, far:
+        give(conn, two, near.fileno())
+        give(conn, one, None)
+        name, descriptor = got.get(timeout=10)
+        assert got.get(timeout=10) == ("one", NONE)
+        near.close()
+        with socket.socket(fileno=descriptor) as given:
+            assert name == "two"
+            assert not os.get_inheritable(descriptor)
+            given.sendall(b"here")
+            assert far.recv(10) == b"here"
+    assert not control.unclaim(one)
+
+
+def test_connection_that_nobody_waits_for_is_closed(pair: tuple[Control, socket.socket]) -> None:
+    control, conn = pair
+    token = control.claim(lambda _: None)
+    assert control.unclaim(token)
+    near, far = socket.socketpair()
+    with far:
+        give(conn, token, near.fileno())
+        near.close()
+        far.settimeout(10)
+        assert far.recv(1) == b""

@@ -17,12 +17,11 @@ from typing import Any, Final, TypeAlias
 
 from .. import wire
 from ..control import Control
-from ..tcp import Inbox, descriptors, serve
+from ..tcp import CLOSE_ON_EXEC, Inbox, descriptors, serve
 
 RECEIVE: Final = 64 * 1024  # bytes asked for at a time
 # Room for what comes with one packet, and for more than the kernel ever delivers at once.
 ROOM: Final = socket.CMSG_SPACE(16 * 4)
-CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # macOS has none
 
 Handle: TypeAlias = Callable[[socket.socket, Any], object]
 

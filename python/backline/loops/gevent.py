@@ -82,6 +82,7 @@ class Greenlets:
         self.watch: Watch | Nothing = Nothing()
         self._packets = 0
         self._pokes = 0
+        self._calls: deque[Callable[[], object]] = deque()  # from other threads
         self._poked = self._hub.loop.async_(ref=False)
         self._poked.start(self._count_poke)
 
@@ -286,6 +287,8 @@ class Greenlets:
 
     def _count_poke(self) -> None:
         self._pokes += 1
+        while self._calls:
+            self._calls.popleft()()
 
     def requests(self) -> dict[int, Any]:
         return self.running.copy()
@@ -327,6 +330,10 @@ class Greenlets:
         self._sockets.add(request.stream)
         if self._work and not self._beginning:
             self._hub.loop.run_callback(self._begin)
+
+    def call(self, do: Callable[[], object]) -> None:
+        self._calls.append(do)
+        self._poked.send()
 
     def rest(self, waiter: Any) -> None:
         self.flush()

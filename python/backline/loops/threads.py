@@ -341,6 +341,9 @@ class Threads:
             self._reading.release()
             self._promote()
 
+    def call(self, do: Callable[[], object]) -> None:
+        do()
+
     def rest(self, waiter: Any) -> None:
         # Without trying for the lead: the pool has its threads for that, and there may be a thousand who rest.
         self.flush()

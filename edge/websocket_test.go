@@ -327,7 +327,7 @@ func TestWebSocketWorkerDies(t *testing.T) {
 func TestUpgradeForWSGI(t *testing.T) {
 	t.Parallel()
 	b := start(t, Options{}, handler{wsgi: true, answer: func(ex *dispatch.Exchange) {
-		if !ex.Scope.WebSocket || ex.Scope.Scheme != "http" || ex.More != wire.BodyWhole {
+		if !ex.Scope.WebSocket || ex.Scope.Scheme != here() || ex.More != wire.BodyWhole {
 			t.Errorf("the application gets %+v", ex.Scope)
 		}
 		hello(ex)

@@ -178,7 +178,8 @@ def test_no_descriptor_is_left_behind(serve: Servers, loop: tuple[str, ...]) -> 
     for _ in range(3):
         round_of_sockets()
     eventually(lambda: worker(server)["sockets"] == 0, "all have ended")
-    eventually(lambda: count() == before, "as many as before")
+    # Not more, that is: what had asked for the number of sockets may have been among the first.
+    eventually(lambda: all(now <= then for now, then in zip(count(), before, strict=True)), f"no more than {before}")
 
 
 def test_unix_socket(serve: Servers, loop: tuple[str, ...], tmp_path: Path) -> None:

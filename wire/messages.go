@@ -119,10 +119,10 @@ const (
 	KindOffload Kind = 48
 	// KindReturn (49, stream, outcome, data): the function has returned or raised; the stream's number is free.
 	KindReturn Kind = 49
-	// KindTake (50, stream, token): the application has answered a WebSocket's handshake with bytes of its own, and wants
+	// KindTake (52, stream, token): the application has answered a WebSocket's handshake with bytes of its own, and wants
 	// the client's connection to write them to. Answered with KindGiven; after 1 the WebSocket is accepted, and KindClose
 	// or KindError follow when the application has returned.
-	KindTake Kind = 50
+	KindTake Kind = 52
 	// KindStall (56, stream, milliseconds, text): control connection only; the loop has not turned for so long, and this
 	// is the stack that holds it. stream is whose request that is, NoStream where it is none's or not known.
 	KindStall Kind = 56

@@ -1,5 +1,10 @@
 package channel
 
+import (
+	"maps"
+	"slices"
+)
+
 // group is who gets what is published to it.
 type group struct {
 	members  map[Member]struct{}
@@ -95,6 +100,13 @@ func (h *Hub) Enlist(name, channel string, in bool, done func(error)) {
 
 // Flush implements Layer.
 func (h *Hub) Flush() {
+	for _, p := range h.forget() {
+		p.Flushed()
+	}
+}
+
+// forget gives those who have to forget too.
+func (h *Hub) forget() []Process {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for name, q := range h.queues {
@@ -102,4 +114,5 @@ func (h *Hub) Flush() {
 		h.tidy(name, q)
 	}
 	clear(h.groups)
+	return slices.Collect(maps.Values(h.processes))
 }

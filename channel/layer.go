@@ -51,6 +51,8 @@ type Process interface {
 	Take(channel string, m *Message, done func(error))
 	// Enlist puts a channel that it owns into a group, or takes it out.
 	Enlist(group, channel string, in bool, done func(error))
+	// Flushed says that the layer has forgotten everything: so does the process.
+	Flushed()
 }
 
 // ErrTaken says that a process with this id is attached already.

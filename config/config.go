@@ -129,6 +129,10 @@ type Config struct {
 	WebSocketWriteTimeout       time.Duration
 	WebSocketDrain              time.Duration // 0: at once
 
+	ChannelMaxMessage int64
+	ChannelWindow     int64
+	ChannelSessions   int // 0: only workers have channels
+
 	BodyMemory   int64 // 0: every body goes to a file
 	AnswerMemory int64
 	AnswerFile   int64 // 0: no file, the worker waits when AnswerMemory is full

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"backline"
@@ -23,7 +24,11 @@ type Options struct {
 	// Stacks and Profile ask workers, one or, for "", all; they take as long as those do, or until ctx ends.
 	Stacks  func(ctx context.Context, worker string) ([]Stacks, error)
 	Profile func(ctx context.Context, worker string, how Sampling) ([]Profile, error)
-	Log     *slog.Logger
+	// Session speaks with a process that has channels, until the connection or ctx ends. nil: there are none.
+	Session func(ctx context.Context, conn net.Conn) error
+	// Sessions is how many of these there may be; more get 503.
+	Sessions int
+	Log      *slog.Logger
 }
 
 // The bounds: people ask here, one command at a time.
@@ -41,6 +46,8 @@ type Server struct {
 	path     string // "" before Claim
 	made     os.FileInfo
 	room     chan struct{}
+	sessions sync.WaitGroup
+	seats    chan struct{} // one for each session
 }
 
 // Open makes the socket where nobody finds it yet: in a folder that only this user can enter, so that there is no
@@ -61,7 +68,8 @@ func Open(place Place, options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{options: options, place: place, private: private, room: make(chan struct{}, atOnce)}
+	s := &Server{options: options, place: place, private: private, room: make(chan struct{}, atOnce),
+		seats: make(chan struct{}, options.Sessions)}
 	s.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: s.hidden(), Net: "unix"})
 	if err == nil {
 		s.listener.SetUnlinkOnClose(false)
@@ -160,6 +168,7 @@ func (s *Server) Run(ctx context.Context) error {
 			s.options.Log.Warn("the control socket", "error", err)
 		}
 	}
+	s.sessions.Wait() // their contexts have ended too, and http.Server knows nothing of connections that were taken over
 	s.Close()
 	return nil
 }
@@ -206,6 +215,10 @@ func (s *Server) handler() http.Handler {
 		})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == channelsPath {
+			s.session(w, r) // for hours, maybe: not one of the commands
+			return
+		}
 		select {
 		case s.room <- struct{}{}:
 			defer func() { <-s.room }()

@@ -25,6 +25,7 @@ type control struct {
 	conn    net.Conn
 	codec   wire.Codec
 	offload func(*wire.Message)
+	session func(*wire.Message)
 
 	mu      sync.Mutex
 	token   uint32
@@ -136,6 +137,10 @@ func (c *control) readLoop(told func(kind wire.Kind, number uint32, elapsed time
 				c.offload(&m)
 			case wire.KindStall, wire.KindCrowd:
 				told(m.Kind, m.Stream, time.Duration(m.N)*time.Millisecond, string(m.Data))
+			default:
+				if m.Kind >= firstOfSession && m.Kind <= lastOfSession {
+					c.session(&m)
+				}
 			}
 		}
 	}

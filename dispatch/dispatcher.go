@@ -71,7 +71,7 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 	w.pending.Reset(w.codec)
 	w.writing.Reset(w.codec)
 	w.ready = sync.NewCond(&d.mu)
-	w.control.offload = w.offload
+	w.control.offload, w.control.session = w.offload, w.inSession
 	d.mu.Lock()
 	d.served.Store(&served{w.codec, w.wsgi, up})
 	d.workers = append(d.workers, w)
@@ -84,6 +84,7 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 	go func() {
 		w.control.readLoop(w.told)
 		w.cancelJobs()
+		w.closeSession()
 	}()
 	return w
 }

@@ -33,6 +33,8 @@ type Options struct {
 	MaxRequests, MaxRequestsJitter int
 	// Jobs takes what the workers offload. nil: they get an error.
 	Jobs Jobs
+	// Sessions joins what the workers have of channels to the hub. nil: they get no channels.
+	Sessions Sessions
 	// BusyStall is how long a request may wait for a worker whose every thread is busy before that is logged, with what
 	// the threads do. 0: it is not.
 	BusyStall time.Duration

@@ -42,6 +42,10 @@ type WorkerConn struct {
 	gone        chan struct{} // closed when the connection has ended and its requests are dealt with
 	wrote       chan struct{} // closed when the writer has ended
 
+	// Only the goroutine that reads the control connection knows these.
+	session Session // nil before the worker's first message about channels
+	broke   bool    // the protocol, in its session
+
 	// Guarded by Dispatcher.mu.
 	ready     *sync.Cond
 	pending   wire.Batch // what the next packet will carry

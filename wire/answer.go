@@ -87,7 +87,7 @@ func shape(kind Kind) int {
 	case KindEnd, KindDone, KindAlive:
 		return 2
 	default:
-		return 0
+		return channelShape(kind)
 	}
 }
 
@@ -131,6 +131,8 @@ func (m *Message) read(c *cursor) {
 			c.fail(fmt.Errorf("the outcome %d; expected %d or %d", m.Status, OutcomeReturned, OutcomeRaised))
 		}
 		m.readJob(c)
+	default:
+		m.readChannel(c)
 	}
 }
 

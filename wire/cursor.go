@@ -26,12 +26,14 @@ type cursor struct {
 
 // newCursor takes the codec from the first byte: a marshal list begins with '[', a msgpack array with 0x90-0x9f, 0xdc
 // or 0xdd.
-func newCursor(payload []byte) cursor {
-	c := cursor{buf: payload}
+func newCursor(payload []byte) cursor { return cursor{buf: payload, codec: CodecOf(payload)} }
+
+// CodecOf tells in which codec a packet is written.
+func CodecOf(payload []byte) Codec {
 	if len(payload) > 0 && payload[0] >= 0x80 {
-		c.codec = Msgpack
+		return Msgpack
 	}
-	return c
+	return Marshal
 }
 
 func (c *cursor) fail(err error) {

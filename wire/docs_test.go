@@ -30,13 +30,13 @@ func TestKindsAreTheSameEverywhere(t *testing.T) {
 			elements[row[2]] = 1 + len(strings.Split(row[3], ", "))
 		}
 	}
-	ours := kindsOf(t, "messages.go")
+	ours := kindsOf(t, "messages.go", "channels.go")
 	if !maps.Equal(document, ours) || len(ours) < 20 {
 		t.Errorf("docs/protocol.md and messages.go differ:\n%v\n%v", document, ours)
 	}
 	python := map[string]string{}
 	for _, line := range pythonKind.FindAllStringSubmatch(readFile(t, "../python/backline/wire.py"), -1) {
-		if !strings.HasPrefix(line[1], "BODY_") && !strings.HasPrefix(line[1], "OUTCOME_") && line[1] != "MESSAGE_COST" && line[1] != "PROTOCOL_VERSION" {
+		if !strings.HasPrefix(line[1], "BODY_") && !strings.HasPrefix(line[1], "OUTCOME_") && !strings.HasPrefix(line[1], "VERDICT_") && line[1] != "MESSAGE_COST" && line[1] != "PROTOCOL_VERSION" {
 			python[line[1]] = line[2]
 		}
 	}
@@ -71,27 +71,29 @@ func TestLimitsInTheDocument(t *testing.T) {
 	}
 }
 
-// kindsOf reads the constants KindX of a file as X_X: number.
-func kindsOf(t *testing.T, file string) map[string]string {
+// kindsOf reads the constants KindX of files as X_X: number.
+func kindsOf(t *testing.T, files ...string) map[string]string {
 	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	kinds := map[string]string{}
-	ast.Inspect(parsed, func(node ast.Node) bool {
-		spec, ok := node.(*ast.ValueSpec)
-		if !ok || len(spec.Names) != 1 || len(spec.Values) != 1 {
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(node ast.Node) bool {
+			spec, ok := node.(*ast.ValueSpec)
+			if !ok || len(spec.Names) != 1 || len(spec.Values) != 1 {
+				return true
+			}
+			name, isKind := strings.CutPrefix(spec.Names[0].Name, "Kind")
+			if literal, isLiteral := spec.Values[0].(*ast.BasicLit); isKind && isLiteral {
+				kinds[strings.ToUpper(kindName.ReplaceAllString(name, "${1}_$2"))] = literal.Value
+			}
 			return true
-		}
-		name, isKind := strings.CutPrefix(spec.Names[0].Name, "Kind")
-		if literal, isLiteral := spec.Values[0].(*ast.BasicLit); isKind && isLiteral {
-			kinds[strings.ToUpper(kindName.ReplaceAllString(name, "${1}_$2"))] = literal.Value
-		}
-		return true
-	})
+		})
+	}
 	if values := slices.Collect(maps.Values(kinds)); len(values) != len(slices.Compact(slices.Sorted(slices.Values(values)))) {
-		t.Errorf("%s: a number is used twice: %v", file, kinds)
+		t.Errorf("%q: a number is used twice: %v", files, kinds)
 	}
 	return kinds
 }

@@ -55,6 +55,13 @@ func (p *Process) Take(name string, m *channel.Message, done func(error)) {
 // Enlist implements channel.Process.
 func (p *Process) Enlist(_, _ string, _ bool, done func(error)) { done(nil) }
 
+// Flushed implements channel.Process.
+func (p *Process) Flushed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken, p.got = nil, nil
+}
+
 func (p *Process) all() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

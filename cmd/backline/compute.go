@@ -37,6 +37,7 @@ func (p *pools) computeFor(a *application, log *journal, d wire.Defaults) (*comp
 	own.config, own.requests, own.template, own.tcp = &c, false, nil, false
 	dispatcher := dispatch.New(dispatch.Options{
 		QueueSize: c.ComputeQueueSize, MaxRequests: c.MaxRequests, MaxRequestsJitter: c.MaxRequestsJitter, Log: log.Logger,
+		Sessions: p.channels,
 	})
 	workers := own.supervise(log, newObserver(attachTo(dispatcher)), d)
 	workers.Pool, workers.OnDemand, workers.Reloaded = "compute", true, p.finishReload

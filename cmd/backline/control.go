@@ -43,7 +43,8 @@ func (s *server) openControl() {
 		return
 	}
 	s.control, err = control.Open(place, control.Options{
-		Identity: s.identity, Status: s.controlStatus, Stacks: s.pools.stacks, Profile: s.pools.profile, Log: s.log.Logger,
+		Identity: s.identity, Status: s.controlStatus, Stacks: s.pools.stacks, Profile: s.pools.profile,
+		Session: s.pools.channels.serve, Sessions: s.config.ChannelSessions, Log: s.log.Logger,
 	})
 	if err != nil {
 		s.withoutControl(err)

@@ -20,6 +20,7 @@ import (
 // edge, so that none can take another's workers, or its place in a queue.
 type pools struct {
 	all       []*pool
+	channels  *channels         // what processes send each other
 	computes  []*compute        // those that run what the workers of all offload
 	table     route.Table       // which of them a request is for
 	health    []string          // paths whose requests are urgent
@@ -49,7 +50,9 @@ func newPools(p *process, loaded *config.Loaded, log *journal, listeners []*edge
 	if err != nil {
 		return nil, err
 	}
-	all := &pools{table: table, reloaded: reloaded, health: loaded.Config.HealthPaths}
+	all := &pools{
+		table: table, reloaded: reloaded, health: loaded.Config.HealthPaths, channels: newChannels(&loaded.Config, log),
+	}
 	for i := range loaded.Pools {
 		each := &loaded.Pools[i]
 		if each.Config.App == "" {
@@ -94,7 +97,7 @@ func (p *pools) dispatcherFor(a *application, log *journal, d wire.Defaults) (*d
 	if err != nil {
 		return nil, err
 	}
-	options.Defaults, options.Jobs = d, compute
+	options.Defaults, options.Jobs, options.Sessions = d, compute, p.channels
 	return dispatch.New(options), nil
 }
 

@@ -63,6 +63,28 @@ STALL: Final = 56  # stream, milliseconds, text
 REPORT: Final = 57  # token, text
 CROWD: Final = 58  # n, milliseconds, text
 
+# Channels, to the server.
+ATTACH: Final = 64  # token, id
+CHANNEL_SEND: Final = 65  # token, channel, message
+PUBLISH: Final = 66  # token, group, message
+JOIN: Final = 67  # token, group
+LEAVE: Final = 68  # 0, group
+CHANNEL_READ: Final = 69  # n, channel
+CHANNEL_UNREAD: Final = 70  # n, channel
+GIVE_BACK: Final = 71  # 0, channel, message
+ENLIST: Final = 72  # token, group, channel
+STRIKE: Final = 73  # token, group, channel
+FLUSH: Final = 74  # token
+OUTCOME: Final = 75  # token, verdict, n
+
+# Channels, from the server.
+VERDICT: Final = 80  # token, verdict, n
+TAKE: Final = 81  # token, channel, message
+DELIVER: Final = 82  # 0, group, message
+ENLISTED: Final = 83  # token, group, channel
+STRUCK: Final = 84  # token, group, channel
+FLUSHED: Final = 85  # 0
+
 NO_STREAM: Final = 2**31 - 1  # in STALL: no request is known to hold the loop
 
 # Values of ``more`` in a request.
@@ -77,6 +99,13 @@ OUTCOME_TIMEOUT: Final = 2
 OUTCOME_BUSY: Final = 3
 OUTCOME_LOST: Final = 4
 OUTCOME_REFUSED: Final = 5
+
+# What has become of what was asked about channels.
+VERDICT_DONE: Final = 0
+VERDICT_FULL: Final = 1
+VERDICT_INVALID: Final = 2
+VERDICT_TOO_LARGE: Final = 3
+VERDICT_TAKEN: Final = 4
 
 WINDOW: Final = 256 * 1024  # bytes of a request's body that may be under way before READ asks for more
 MESSAGE_COST: Final = 64  # what a WebSocket message takes of a window besides its length: empty ones are not free

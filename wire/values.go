@@ -223,6 +223,16 @@ func (c *cursor) anyList(depth int) any {
 
 // anyMap reads msgpack's dictionary.
 func (c *cursor) anyMap(depth int) any {
+	n := c.mapLength()
+	m := map[string]any{}
+	for i := 0; i < n && c.err == nil; i++ {
+		c.pair(m, depth)
+	}
+	return m
+}
+
+// mapLength reads the header of msgpack's dictionary: how many pairs follow, each of two bytes at least.
+func (c *cursor) mapLength() int {
 	var n int
 	switch t := c.byte(); {
 	case t&0xf0 == 0x80:
@@ -234,13 +244,9 @@ func (c *cursor) anyMap(depth int) any {
 	}
 	if n < 0 || n > (len(c.buf)-c.off)/2 {
 		c.fail(errTruncated)
-		return nil
+		return 0
 	}
-	m := map[string]any{}
-	for i := 0; i < n && c.err == nil; i++ {
-		c.pair(m, depth)
-	}
-	return m
+	return n
 }
 
 // pair reads a key and its value. A key that comes twice has a first value that nobody would see, which Python never
@@ -279,20 +285,4 @@ func (c Codec) appendText(dst []byte, s string) []byte {
 		s = s[size:]
 	}
 	return c.appendUTF8(dst, escaped)
-}
-
-// Transcode writes the dictionary that src holds in one codec in another. Errors tell what else it holds.
-func Transcode(dst, src []byte, from, to Codec) ([]byte, error) {
-	c := cursor{codec: from, buf: src}
-	v := c.any(0)
-	m, ok := v.(map[string]any)
-	switch {
-	case c.err != nil:
-		return dst, c.err
-	case !ok:
-		return dst, fmt.Errorf("a message is a %T; expected a dictionary", v)
-	case c.off != len(src):
-		return dst, fmt.Errorf("%d bytes behind the dictionary", len(src)-c.off)
-	}
-	return to.appendAny(dst, m)
 }

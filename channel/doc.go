@@ -5,4 +5,20 @@
 // A member is whoever gets publications: a worker process for all the channels in it that are in the group (so that
 // one publication crosses to each worker once), a WebSocket that the edge delivers to itself, an answer that is held.
 // The hub neither encodes nor does I/O: it hands values to members, who have room for them or not and never wait.
+//
+// Read layer.go (what it does), hub.go, group.go (publish and join), queue.go (channels that nobody owns), history.go
+// (what was published before), presence.go (who is there).
+//
+// # Locks
+//
+// In this order; what stands on one line is never held together:
+//
+//	group.turn         one publication at a time in a group: members get publications in the order of their positions
+//	attachment.mu      whether a process is still attached, and its groups
+//	group.mu           members, enlisted channels, the ring
+//	shard.mu, processes.mu, kept.mu, presence.mu, drops.mu
+//
+// Only group.turn is held while members are called (Deliver; Take, for channels in groups). So a member may Join and
+// Leave, which never take a turn, with its own locks held. Publish and JoinFrom take turns: they are called with no
+// lock held that a Deliver takes, and never from one. Queues call Take, and everybody calls done, with no lock held.
 package channel

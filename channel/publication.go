@@ -20,6 +20,9 @@ type Publication struct {
 	Meta    map[string]string
 	Filters []string
 
+	// Except is a member of this node that does not get it: the one on whose behalf it is published. nil: everybody does.
+	Except Member
+
 	// Position is filled in by the layer when it publishes.
 	Position Position
 }
@@ -32,6 +35,30 @@ type Position struct {
 	Offset uint64
 	// Sequence counts the publications of this node, whatever their group: the cursor of requests that are dispatched.
 	Sequence uint64
+}
+
+// size is about what it takes of memory.
+func (p *Publication) size() int {
+	n := 256 + len(p.Stream) + len(p.ID) + len(p.PrevID)
+	if p.Message != nil {
+		n += messageCost + p.Message.Size()
+	}
+	if p.Socket != nil {
+		n += len(p.Socket.Data)
+	}
+	if r := p.Response; r != nil {
+		n += len(r.Body) + len(r.Reason)
+		for _, field := range r.Header {
+			n += len(field[0]) + len(field[1])
+		}
+	}
+	for name, value := range p.Meta {
+		n += len(name) + len(value)
+	}
+	for _, name := range p.Filters {
+		n += len(name)
+	}
+	return n
 }
 
 // SocketMessage is a WebSocket's message.

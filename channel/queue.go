@@ -1,9 +1,27 @@
 package channel
 
-// queue is a channel that nobody owns: either messages wait in it for readers, or readers for messages.
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// queueShard holds the channels that nobody owns and in which something waits.
+type queueShard struct {
+	mu     sync.Mutex
+	queues map[string]*queue
+}
+
+// queue is a channel that nobody owns: messages wait in it for readers, or readers for messages.
 type queue struct {
-	messages []*Message
+	messages deque[*Message]
+	earliest int64    // no message expires before
 	readers  []reader // whoever has waited longest first
+
+	// Whoever sets passing hands over what fits, without the lock, until nothing does. Others leave it to him, so that
+	// messages arrive in their order and no caller waits for a Take.
+	passing bool
+	sent    deque[handover] // messages for readers that were there when they were sent
 }
 
 type reader struct {
@@ -11,121 +29,231 @@ type reader struct {
 	room    int
 }
 
-// Send implements Layer.
-func (h *Hub) Send(channel string, m *Message, done func(error)) {
-	if id, owned := Owner(channel); owned {
-		h.mu.Lock()
-		p := h.processes[id]
-		h.mu.Unlock()
-		if p == nil {
-			done(nil)
-			return
-		}
-		p.Take(channel, m, done)
-		return
-	}
-	h.mu.Lock()
-	q := h.queues[channel]
-	if q == nil {
-		q = &queue{}
-		h.queues[channel] = q
-	}
-	if len(q.readers) == 0 {
-		full := len(q.messages) >= h.options.Capacity
-		if !full {
-			q.messages = append(q.messages, m)
-		}
-		h.mu.Unlock()
-		if full {
-			done(&FullError{channel, h.options.Capacity})
-		} else {
-			done(nil)
-		}
-		return
-	}
-	turn := q.next()
-	h.tidy(channel, q)
-	h.mu.Unlock()
-	turn.process.Take(channel, m, done)
+// handover is a message for a reader.
+type handover struct {
+	to   Process
+	m    *Message
+	done func(error)
 }
 
-// next gives the reader whose turn it is, with one message less of room.
-func (q *queue) next() reader {
-	first := q.readers[0]
-	q.readers = q.readers[1:]
-	if first.room--; first.room > 0 {
-		q.readers = append(q.readers, first)
+// messageCost is what a message that waits takes besides its bytes.
+const messageCost = 200
+
+func (h *Hub) queueShard(channel string) *queueShard { return &h.queues[h.hash(channel)%shards] }
+
+// Send implements Layer.
+func (h *Hub) Send(channel string, m *Message, done func(error)) {
+	h.counts.sent.Add(1)
+	if id, owned := Owner(channel); owned {
+		if p := h.owner(id); p != nil {
+			p.Take(channel, m, done)
+			return
+		}
+		h.counts.lost.Add(1)
+		done(nil)
+		return
 	}
-	return first
+	if err := h.put(channel, m, done); err != nil {
+		h.dropped(dropChannel, channel, 1)
+		done(err)
+	}
+}
+
+// put lets a message wait in a channel, or gives it to a reader. It calls done unless there is an error.
+func (h *Hub) put(channel string, m *Message, done func(error)) error {
+	s, now := h.queueShard(channel), time.Now()
+	s.mu.Lock()
+	q := s.open(channel)
+	if q.messages.len() == 0 && len(q.readers) > 0 {
+		q.sent.push(handover{q.next(), m, done})
+		h.pass(s, channel, q)
+		return nil
+	}
+	capacity := orDefault(m.terms.Capacity, h.options.Capacity)
+	if q.messages.len() >= capacity {
+		h.expireQueue(q, now)
+	}
+	var err error
+	cost := int64(m.Size() + messageCost)
+	switch {
+	case q.messages.len() >= capacity:
+		err = &FullError{channel, capacity}
+	case h.counts.waitingBytes.Load()+cost > h.options.WaitingBytes:
+		err = ErrNoRoom
+	default:
+		h.await(q, m, now)
+		q.messages.push(m)
+	}
+	s.tidy(channel, q)
+	s.mu.Unlock()
+	if err == nil {
+		done(nil)
+	}
+	return err
+}
+
+// await counts a message that begins to wait.
+func (h *Hub) await(q *queue, m *Message, now time.Time) {
+	if deadline := m.expires(now, h.options.Expiry); q.messages.len() == 0 || deadline < q.earliest {
+		q.earliest = deadline
+	}
+	h.counts.waiting.Add(1)
+	h.counts.waitingBytes.Add(int64(m.Size() + messageCost))
+}
+
+// waited counts a message that ends to wait.
+func (h *Hub) waited(m *Message) {
+	h.counts.waiting.Add(-1)
+	h.counts.waitingBytes.Add(-int64(m.Size() + messageCost))
+}
+
+// expireQueue drops what has waited too long. Messages have terms of their own, so these may stand anywhere.
+func (h *Hub) expireQueue(q *queue, now time.Time) {
+	at := now.UnixNano()
+	if q.messages.len() == 0 || at < q.earliest {
+		return
+	}
+	q.earliest = 1<<63 - 1
+	q.messages.keep(func(m **Message) bool {
+		deadline := (*m).deadline.Load()
+		if deadline <= at {
+			h.waited(*m)
+			h.counts.expired.Add(1)
+			return false
+		}
+		q.earliest = min(q.earliest, deadline)
+		return true
+	})
 }
 
 // Read implements Layer.
 func (h *Hub) Read(channel string, p Process, n int) {
-	h.mu.Lock()
-	q := h.queues[channel]
-	if q == nil {
-		q = &queue{}
-		h.queues[channel] = q
+	a, attached := h.hold(p)
+	if !attached {
+		return
 	}
-	var given []*Message
-	if n > 0 {
-		count := min(n, len(q.messages))
-		given, q.messages = q.messages[:count], q.messages[count:]
-	}
-	q.add(p, n-len(given))
-	h.tidy(channel, q)
-	h.mu.Unlock()
-	for _, m := range given {
-		p.Take(channel, m, func(error) {})
-	}
-}
-
-// add changes a reader's room.
-func (q *queue) add(p Process, n int) {
-	for i := range q.readers {
-		if q.readers[i].process == p {
-			if q.readers[i].room += n; q.readers[i].room <= 0 {
-				q.readers = append(q.readers[:i], q.readers[i+1:]...)
-			}
-			return
-		}
-	}
-	if n > 0 {
-		q.readers = append(q.readers, reader{p, n})
-	}
-}
-
-func (q *queue) forget(p Process) {
-	for i := range q.readers {
-		if q.readers[i].process == p {
-			q.readers = append(q.readers[:i], q.readers[i+1:]...)
-			return
-		}
-	}
+	s := h.queueShard(channel)
+	s.mu.Lock()
+	q := s.open(channel)
+	q.add(p, n)
+	a.release()
+	h.pass(s, channel, q)
 }
 
 // GiveBack implements Layer.
 func (h *Hub) GiveBack(channel string, m *Message) {
-	h.mu.Lock()
-	q := h.queues[channel]
-	if q == nil {
-		q = &queue{}
-		h.queues[channel] = q
+	s, now := h.queueShard(channel), time.Now()
+	s.mu.Lock()
+	q := s.open(channel)
+	if m.expires(now, h.options.Expiry) > now.UnixNano() {
+		h.await(q, m, now)
+		q.messages.pushFront(m)
+	} else {
+		h.counts.expired.Add(1)
 	}
-	if len(q.readers) == 0 {
-		q.messages = append([]*Message{m}, q.messages...)
-		h.mu.Unlock()
+	h.pass(s, channel, q)
+}
+
+// pass hands messages over until there are none, or nobody has room. It is called with the shard's lock and gives it
+// up.
+func (h *Hub) pass(s *queueShard, channel string, q *queue) {
+	if q.passing {
+		s.mu.Unlock()
 		return
 	}
-	turn := q.next()
-	h.tidy(channel, q)
-	h.mu.Unlock()
-	turn.process.Take(channel, m, func(error) {})
+	q.passing = true
+	for {
+		if q.messages.len() > 0 {
+			h.expireQueue(q, time.Now())
+		}
+		var each handover
+		switch {
+		case q.sent.len() > 0:
+			each = q.sent.pop()
+		case q.messages.len() > 0 && len(q.readers) > 0:
+			m := q.messages.pop()
+			h.waited(m)
+			each = handover{q.next(), m, ignore}
+		default:
+			q.passing = false
+			s.tidy(channel, q)
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		each.to.Take(channel, each.m, each.done)
+		s.mu.Lock()
+	}
+}
+
+func ignore(error) {}
+
+// next gives the reader whose turn it is, with one message less of room.
+func (q *queue) next() Process {
+	first := q.readers[0]
+	q.readers = slices.Delete(q.readers, 0, 1)
+	if first.room--; first.room > 0 {
+		q.readers = append(q.readers, first)
+	}
+	return first.process
+}
+
+// add changes a reader's room.
+func (q *queue) add(p Process, n int) {
+	i := slices.IndexFunc(q.readers, func(r reader) bool { return r.process == p })
+	switch {
+	case i >= 0 && q.readers[i].room+n > 0:
+		q.readers[i].room += n
+	case i >= 0:
+		q.readers = slices.Delete(q.readers, i, i+1)
+	case n > 0:
+		q.readers = append(q.readers, reader{p, n})
+	}
+}
+
+// forgetReader ends all reading of a process.
+func (h *Hub) forgetReader(s *queueShard, p Process) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for channel, q := range s.queues {
+		q.readers = slices.DeleteFunc(q.readers, func(r reader) bool { return r.process == p })
+		s.tidy(channel, q)
+	}
+}
+
+func (h *Hub) sweepQueues(s *queueShard, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for channel, q := range s.queues {
+		h.expireQueue(q, now)
+		s.tidy(channel, q)
+	}
+}
+
+func (h *Hub) flushQueues(s *queueShard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for channel, q := range s.queues {
+		for q.messages.len() > 0 {
+			h.waited(q.messages.pop())
+		}
+		s.tidy(channel, q)
+	}
+}
+
+// open gives a channel's queue. The caller holds the lock.
+func (s *queueShard) open(channel string) *queue {
+	q := s.queues[channel]
+	if q == nil {
+		q = &queue{}
+		s.queues[channel] = q
+	}
+	return q
 }
 
 // tidy forgets a channel in which nothing waits. The caller holds the lock.
-func (h *Hub) tidy(channel string, q *queue) {
-	if len(q.messages) == 0 && len(q.readers) == 0 {
-		delete(h.queues, channel)
+func (s *queueShard) tidy(channel string, q *queue) {
+	if q.messages.len() == 0 && len(q.readers) == 0 && !q.passing {
+		delete(s.queues, channel)
 	}
 }

@@ -1,119 +1,172 @@
-// Package channeltest is what every channel.Layer has to do, as tests.
+// Package channeltest is what every channel.Layer has to do, as tests. A layer may know of one node or of several, and
+// may take its time: nothing here waits for longer than it takes, and nothing relies on what is done at once but what
+// layer.go says is.
 package channeltest
 
 import (
-	"errors"
-	"slices"
-	"sync"
+	"fmt"
 	"testing"
+	"time"
 
 	"backline/channel"
-	"backline/wire"
 )
 
-// Run tests a layer; open makes an empty one, which ends with the test.
-func Run(t *testing.T, open func(t *testing.T) channel.Layer) {
+// Open makes an empty cluster of n nodes, which ends with the test. Options are those of each node's hub.
+type Open func(t *testing.T, n int, options channel.Options) []channel.Layer
+
+// Run tests layers, on one node and on each larger number of nodes up to the given one.
+func Run(t *testing.T, nodes int, open Open) {
 	t.Helper()
-	for name, test := range map[string]func(*testing.T, channel.Layer){
-		"OneReaderGetsAMessage":    oneReader,
-		"MessagesWaitForAReader":   messagesWait,
-		"CapacityIsTheSendersLoss": capacity,
-		"GroupsReachTheirMembers":  groups,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, open(t))
-		})
+	tests := map[string]func(*testing.T, *cluster){
+		"ChannelsHaveOneOwner":            owners,
+		"IDsAreTakenOnce":                 ids,
+		"OneReaderGetsAMessage":           oneReader,
+		"MessagesWaitForAReader":          messagesWait,
+		"MessagesExpire":                  messagesExpire,
+		"MessagesAreGivenBack":            givenBack,
+		"ReadersTakeTurns":                turns,
+		"AReaderTakesItsRoomBack":         roomBack,
+		"CapacityIsTheSendersLoss":        capacity,
+		"CapacityIsTheSendersChoice":      capacityOfSender,
+		"QuietChannelsAreNotStarved":      quiet,
+		"OneSendersMessagesKeepTheirRow":  sendOrder,
+		"GroupsReachTheirMembers":         groups,
+		"GroupsKeepTheirRow":              groupOrder,
+		"GroupsAreApart":                  groupsApart,
+		"JoiningTwiceIsOnce":              twice,
+		"TheOneOnWhoseBehalfIsLeftOut":    except,
+		"SlowMembersCostNobody":           slow,
+		"ManyMembers":                     many,
+		"ChannelsWithoutOwnerAreInGroups": enlisted,
+		"TheirMembershipExpires":          enlistedExpire,
+		"OwnedChannelsAreAskedFor":        enlistedOwned,
+		"DetachEndsEverything":            detach,
+		"NothingBeginsAfterDetach":        detached,
+		"MessagesOfAnyCodec":              codecs,
+		"LargeMessages":                   large,
+		"AnyNames":                        names,
+		"FlushForgetsEverything":          flush,
+		"EverythingAtOnce":                everythingAtOnce,
+	}
+	for n := 1; n <= nodes; n++ {
+		for name, test := range tests {
+			t.Run(fmt.Sprintf("%s/%d", name, n), func(t *testing.T) {
+				t.Parallel()
+				test(t, &cluster{t: t, n: n, open: open})
+			})
+		}
 	}
 }
 
-// Process is a process that notes what it gets.
-type Process struct {
-	mu    sync.Mutex
-	taken []string
-	got   []string
+// cluster makes the nodes of a test. Whoever is made on place i is on node i modulo the number of nodes, so that a test
+// of one node is one of several too.
+type cluster struct {
+	t     *testing.T
+	n     int
+	open  Open
+	nodes []channel.Layer
+	made  int
 }
 
-// Deliver implements channel.Member.
-func (p *Process) Deliver(group string, pub *channel.Publication) bool {
-	data, _ := pub.Message.In(wire.Marshal)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.got = append(p.got, group+":"+string(data))
-	return true
-}
-
-// Take implements channel.Process.
-func (p *Process) Take(name string, m *channel.Message, done func(error)) {
-	data, _ := m.In(wire.Marshal)
-	p.mu.Lock()
-	p.taken = append(p.taken, name+":"+string(data))
-	p.mu.Unlock()
-	done(nil)
-}
-
-// Enlist implements channel.Process.
-func (p *Process) Enlist(_, _ string, _ bool, done func(error)) { done(nil) }
-
-// Flushed implements channel.Process.
-func (p *Process) Flushed() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.taken, p.got = nil, nil
-}
-
-func (p *Process) all() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Concat(p.taken, p.got)
-}
-
-func message(text string) *channel.Message { return channel.NewMessage(wire.Marshal, []byte(text)) }
-
-func oneReader(t *testing.T, l channel.Layer) {
-	var a, b Process
-	l.Read("thumbs", &a, 1)
-	l.Read("thumbs", &b, 1)
-	for _, text := range []string{"1", "2"} {
-		l.Send("thumbs", message(text), func(err error) {
-			if err != nil {
-				t.Error(err)
-			}
-		})
+// with opens the nodes with options of the test's own.
+func (c *cluster) with(options channel.Options) *cluster {
+	c.t.Helper()
+	c.nodes = c.open(c.t, c.n, options)
+	if len(c.nodes) != c.n {
+		c.t.Fatalf("%d nodes were opened; want %d", len(c.nodes), c.n)
 	}
-	if got := slices.Concat(a.all(), b.all()); !slices.Equal(got, []string{"thumbs:1", "thumbs:2"}) {
-		t.Errorf("the readers got %q", got)
-	}
+	return c
 }
 
-func messagesWait(t *testing.T, l channel.Layer) {
-	var a Process
-	for _, text := range []string{"1", "2", "3"} {
-		l.Send("thumbs", message(text), func(error) {})
+// on gives the node of a place.
+func (c *cluster) on(place int) channel.Layer {
+	c.t.Helper()
+	if c.nodes == nil {
+		c.with(channel.Options{})
 	}
-	l.Read("thumbs", &a, 2)
-	if got := a.all(); !slices.Equal(got, []string{"thumbs:1", "thumbs:2"}) {
-		t.Errorf("the reader got %q", got)
+	return c.nodes[place%len(c.nodes)]
+}
+
+// process attaches a process to the node of a place.
+func (c *cluster) process(place int) *Process {
+	c.t.Helper()
+	c.made++
+	p := &Process{layer: c.on(place), id: fmt.Sprintf("process%d", c.made), changed: make(chan struct{}, 1)}
+	if err := p.layer.Attach(p.id, p); err != nil {
+		c.t.Fatal(err)
+	}
+	return p
+}
+
+// patience is how long something that has to happen may take, on a machine that does much else.
+const patience = 20 * time.Second
+
+// await waits until a process has what a condition wants.
+func await(t *testing.T, p *Process, what string, condition func() bool) {
+	t.Helper()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	again := time.NewTicker(50 * time.Millisecond) // for conditions that look at more than this process
+	defer again.Stop()
+	for !condition() {
+		select {
+		case <-p.changed:
+		case <-again.C:
+		case <-timeout.C:
+			t.Fatalf("%s did not come about; %s has %.2000q", what, p.id, p.all())
+		}
 	}
 }
 
-func capacity(t *testing.T, l channel.Layer) {
-	var last error
-	for range channel.DefaultCapacity + 1 {
-		l.Send("thumbs", message("1"), func(err error) { last = err })
-	}
-	if full, ok := errors.AsType[*channel.FullError](last); !ok || full.Capacity != channel.DefaultCapacity {
-		t.Errorf("one too many: %v", last)
+// send sends and waits for the outcome.
+func send(t *testing.T, l channel.Layer, name string, m *channel.Message) error {
+	t.Helper()
+	return outcome(t, func(done func(error)) { l.Send(name, m, done) })
+}
+
+// outcome gives what a layer calls back with, once.
+func outcome(t *testing.T, call func(done func(error))) error {
+	t.Helper()
+	got := make(chan error, 2)
+	call(func(err error) { got <- err })
+	select {
+	case err := <-got:
+		return err
+	case <-time.After(patience):
+		t.Fatal("done was not called")
+		return nil
 	}
 }
 
-func groups(t *testing.T, l channel.Layer) {
-	var a, b Process
-	l.Join("room", &a)
-	l.Join("room", &b)
-	l.Leave("room", &b)
-	l.Publish("room", &channel.Publication{Message: message("hello")})
-	if got := a.all(); !slices.Equal(got, []string{"room:hello"}) || len(b.all()) > 0 {
-		t.Errorf("the member got %q, the other %q", got, b.all())
+// join makes a process a member and waits until what is published on the node of a place reaches it.
+func (c *cluster) join(group string, p *Process, from ...int) {
+	c.t.Helper()
+	p.layer.Join(group, p)
+	for _, place := range from {
+		c.settled(group, p, place)
 	}
+}
+
+// settled publishes until a member has got something from the node of a place, which takes a moment where a membership
+// has to travel. What was published for this alone is not counted.
+func (c *cluster) settled(group string, p *Process, place int) {
+	c.t.Helper()
+	c.made++
+	probe := fmt.Sprintf("probe%d", c.made)
+	await(c.t, p, "the membership in "+group, func() bool {
+		if p.hasProbe(probe) {
+			return true
+		}
+		c.on(place).Publish(group, &channel.Publication{Message: message(probe)})
+		return p.hasProbe(probe)
+	})
+}
+
+// everywhere gives every place.
+func (c *cluster) everywhere() []int {
+	places := make([]int, c.n)
+	for i := range places {
+		places[i] = i
+	}
+	return places
 }

@@ -201,8 +201,8 @@ func (g *group) position(m Member) int {
 // Enlist implements Layer.
 func (h *Hub) Enlist(name, channel string, in bool, done func(error)) {
 	if id, owned := Owner(channel); owned {
-		if p := h.owner(id); p != nil {
-			p.Enlist(name, channel, in, done)
+		if owner := h.owner(id); owner != nil {
+			owner.process.Enlist(name, channel, in, done)
 			return
 		}
 		done(nil)

@@ -93,7 +93,8 @@ func (p *presence) init() {
 func (h *Hub) Enter(name string, holder Member, who Here) error {
 	switch {
 	case len(who.Info) > MaxInfo:
-		return fmt.Errorf("the info of %.40q has %d bytes; at most %d are told to everybody", who.User, len(who.Info), MaxInfo)
+		return fmt.Errorf("the info of %.40q has %d bytes; at most %d may be told to everybody",
+			who.User, len(who.Info), MaxInfo)
 	case who.Info != "" && !json.Valid([]byte(who.Info)):
 		return fmt.Errorf("the info of %.40q is not JSON", who.User)
 	}

@@ -61,13 +61,10 @@ func (h *Hub) Detach(id string) {
 }
 
 // owner gives the process with an id, or nil.
-func (h *Hub) owner(id string) Process {
+func (h *Hub) owner(id string) *attachment {
 	h.processes.mu.RLock()
 	defer h.processes.mu.RUnlock()
-	if a := h.processes.byID[id]; a != nil {
-		return a.process
-	}
-	return nil
+	return h.processes.byID[id]
 }
 
 func (p *processes) all() []Process {

@@ -10,6 +10,7 @@ import (
 type queueShard struct {
 	mu     sync.Mutex
 	queues map[string]*queue
+	spare  *queue // the last that was forgotten: channels in which hardly anything waits come and go with each message
 }
 
 // queue is a channel that nobody owns: messages wait in it for readers, or readers for messages.
@@ -45,8 +46,8 @@ func (h *Hub) queueShard(channel string) *queueShard { return &h.queues[h.hash(c
 func (h *Hub) Send(channel string, m *Message, done func(error)) {
 	h.counts.sent.Add(1)
 	if id, owned := Owner(channel); owned {
-		if p := h.owner(id); p != nil {
-			p.Take(channel, m, done)
+		if owner := h.owner(id); owner != nil {
+			owner.process.Take(channel, m, done)
 			return
 		}
 		h.counts.lost.Add(1)
@@ -65,7 +66,7 @@ func (h *Hub) put(channel string, m *Message, done func(error)) error {
 	s.mu.Lock()
 	q := s.open(channel)
 	if q.messages.len() == 0 && len(q.readers) > 0 {
-		q.sent.push(handover{q.next(), m, done})
+		q.sent.push(handover{q.next().process, m, done})
 		h.pass(s, channel, q)
 		return nil
 	}
@@ -173,7 +174,7 @@ func (h *Hub) pass(s *queueShard, channel string, q *queue) {
 		case q.messages.len() > 0 && len(q.readers) > 0:
 			m := q.messages.pop()
 			h.waited(m)
-			each = handover{q.next(), m, ignore}
+			each = handover{q.next().process, m, ignore}
 		default:
 			q.passing = false
 			s.tidy(channel, q)
@@ -189,13 +190,13 @@ func (h *Hub) pass(s *queueShard, channel string, q *queue) {
 func ignore(error) {}
 
 // next gives the reader whose turn it is, with one message less of room.
-func (q *queue) next() Process {
+func (q *queue) next() reader {
 	first := q.readers[0]
 	q.readers = slices.Delete(q.readers, 0, 1)
 	if first.room--; first.room > 0 {
 		q.readers = append(q.readers, first)
 	}
-	return first.process
+	return first
 }
 
 // add changes a reader's room.
@@ -245,7 +246,9 @@ func (h *Hub) flushQueues(s *queueShard) {
 func (s *queueShard) open(channel string) *queue {
 	q := s.queues[channel]
 	if q == nil {
-		q = &queue{}
+		if q, s.spare = s.spare, nil; q == nil {
+			q = &queue{}
+		}
 		s.queues[channel] = q
 	}
 	return q
@@ -255,5 +258,11 @@ func (s *queueShard) open(channel string) *queue {
 func (s *queueShard) tidy(channel string, q *queue) {
 	if q.messages.len() == 0 && len(q.readers) == 0 && !q.passing {
 		delete(s.queues, channel)
+		if len(q.messages.buf)+len(q.sent.buf)+cap(q.readers) <= maxSpare {
+			s.spare = q
+		}
 	}
 }
+
+// maxSpare is how much room one may have that is kept.
+const maxSpare = 64

@@ -16,17 +16,17 @@ import (
 const MaxDictionaryDepth = 64
 
 // Transcode appends the dictionary that src holds in one codec to dst in another. A tuple becomes a list, since msgpack
-// has none. Errors tell what else src holds. A str with half a surrogate pair, which Python can write in marshal, is one:
-// no other language could read it, and whether a message can be sent must not depend on who receives it.
+// has none. Errors tell what else src holds. A str with half a surrogate pair, which Python can write in marshal, is
+// refused: no other language could read it, and whether a message can be sent must not depend on who receives it.
 func Transcode(dst, src []byte, from, to Codec) ([]byte, error) {
-	t := transcoder{cursor: cursor{codec: from, buf: src}, to: to, dst: dst}
+	t := transcoder{codec: from, buf: src, to: to, dst: dst}
 	err := t.whole()
 	return t.dst, err
 }
 
 // CheckDictionary finds what Transcode would, and writes nothing.
 func CheckDictionary(codec Codec, src []byte) error {
-	t := transcoder{cursor: cursor{codec: codec, buf: src}, dry: true}
+	t := transcoder{codec: codec, buf: src, dry: true}
 	return t.whole()
 }
 
@@ -158,7 +158,8 @@ func (t *transcoder) string() {
 var errNoText = errors.New("a str that is not Unicode text, such as one with half a surrogate pair")
 
 func (t *transcoder) str(first byte, b []byte) {
-	plain := t.codec == Marshal && first != 'u' && first != 't' // the types for ASCII, whose bytes above that Python takes for latin-1
+	// The types for ASCII: what is above, Python takes for latin-1.
+	plain := t.codec == Marshal && first != 'u' && first != 't'
 	switch {
 	case plain && !isASCII(b), !utf8.Valid(b):
 		t.fail(errNoText)

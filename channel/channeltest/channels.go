@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,12 +19,12 @@ func owners(t *testing.T, c *cluster) {
 		for _, p := range []*Process{a, b} {
 			text := fmt.Sprintf("%s from %d", p.id, place)
 			// Where the owner's place has yet to become known, a message may be lost: at most once.
-			want := p.owned("x") + ":" + text
+			want := p.owned() + ":" + text
 			await(t, p, "a message for the owner", func() bool {
 				if slices.Contains(p.all(), want) {
 					return true
 				}
-				if err := send(t, c.on(place), p.owned("x"), message(text)); err != nil {
+				if err := send(t, c.on(place), p.owned(), message(text)); err != nil {
 					t.Error(err)
 				}
 				return slices.Contains(p.all(), want)
@@ -60,7 +61,7 @@ func oneReader(t *testing.T, c *cluster) {
 	a.layer.Read("thumbs", a, 100)
 	b.layer.Read("thumbs", b, 100)
 	for i := range 20 {
-		if err := send(t, c.on(i), "thumbs", message(fmt.Sprint(i))); err != nil {
+		if err := send(t, c.on(i), "thumbs", message(strconv.Itoa(i))); err != nil {
 			t.Error(err)
 		}
 	}
@@ -124,7 +125,7 @@ func turns(t *testing.T, c *cluster) {
 		p.layer.Read("thumbs", p, 100)
 	}
 	for i := range 30 {
-		if err := send(t, c.on(0), "thumbs", message(fmt.Sprint(i))); err != nil {
+		if err := send(t, c.on(0), "thumbs", message(strconv.Itoa(i))); err != nil {
 			t.Error(err)
 		}
 	}
@@ -178,7 +179,7 @@ func quiet(t *testing.T, c *cluster) {
 	a.layer.Read("busy", a, 1000)
 	a.layer.Read("quiet", a, 1)
 	for i := range 200 {
-		if err := send(t, a.layer, "busy", message(fmt.Sprint(i))); err != nil {
+		if err := send(t, a.layer, "busy", message(strconv.Itoa(i))); err != nil {
 			t.Error(err)
 		}
 		if i == 100 {
@@ -202,7 +203,7 @@ func sendOrder(t *testing.T, c *cluster) {
 		go func() {
 			for i := range each {
 				text := fmt.Sprintf("%d %d", s, i)
-				a.layer.Send(a.owned("x"), message(text), func(error) {})
+				a.layer.Send(a.owned(), message(text), func(error) {})
 				a.layer.Send("thumbs", messageOn(channel.Terms{Capacity: 1000}, wire.Marshal, text), func(error) {})
 			}
 		}()
@@ -223,7 +224,7 @@ func inRow(t *testing.T, p *Process, senders, each int) {
 	next := map[string]int{}
 	for _, got := range p.all() {
 		at := strings.LastIndexByte(got, ' ')
-		if want := fmt.Sprint(next[got[:at]]); got[at+1:] != want {
+		if want := strconv.Itoa(next[got[:at]]); got[at+1:] != want {
 			t.Fatalf("%s: %q came; want number %s", p.id, got, want)
 		}
 		next[got[:at]]++

@@ -3,6 +3,7 @@ package channeltest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,7 +106,7 @@ func slow(t *testing.T, c *cluster) {
 	c.join("room", b, c.everywhere()...)
 	a.full.Store(true)
 	for i := range 10 {
-		publish(c.on(0), "room", fmt.Sprint(i))
+		publish(c.on(0), "room", strconv.Itoa(i))
 	}
 	await(t, b, "everything", func() bool { return b.count() == 10 })
 	a.full.Store(false)
@@ -176,7 +177,7 @@ func enlistedExpire(t *testing.T, c *cluster) {
 
 func enlistedOwned(t *testing.T, c *cluster) {
 	a := c.process(0)
-	want := []string{a.owned("x") + " joins room", a.owned("x") + " leaves room"}
+	want := []string{a.owned() + " joins room", a.owned() + " leaves room"}
 	for i := range want {
 		await(t, a, want[i], func() bool {
 			a.mu.Lock()
@@ -185,7 +186,7 @@ func enlistedOwned(t *testing.T, c *cluster) {
 				return true
 			}
 			a.mu.Unlock()
-			err := outcome(t, func(done func(error)) { c.on(1).Enlist("room", a.owned("x"), i == 0, done) })
+			err := outcome(t, func(done func(error)) { c.on(1).Enlist("room", a.owned(), i == 0, done) })
 			a.mu.Lock()
 			if err != nil {
 				t.Error(err)
@@ -206,7 +207,7 @@ func detach(t *testing.T, c *cluster) {
 	a.layer.Detach(a.id)
 	b.layer.Read("thumbs", b, 10)
 	publish(b.layer, "room", "1")
-	for _, name := range []string{"thumbs", a.owned("x")} {
+	for _, name := range []string{"thumbs", a.owned()} {
 		if err := send(t, b.layer, name, message("1")); err != nil {
 			t.Error(err)
 		}
@@ -261,7 +262,7 @@ func names(t *testing.T, c *cluster) {
 	a := c.process(0)
 	for i, name := range []string{"a.b", "a.*", "a.>", "a b", "caf\u00e9", "a%20b", "*", strings.Repeat("x", 99)} {
 		c.join(name, a, c.everywhere()...)
-		publish(c.on(1), name, fmt.Sprint(i))
+		publish(c.on(1), name, strconv.Itoa(i))
 		want := fmt.Sprintf("%s:%d", name, i)
 		await(t, a, "a publication to "+name, func() bool { return slices.Contains(a.all(), want) })
 		if a.count() != i+1 {

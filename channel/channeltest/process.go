@@ -26,8 +26,8 @@ type Process struct {
 	flushed  int
 }
 
-// owned gives a channel of the process's own.
-func (p *Process) owned(name string) string { return "specific." + p.id + "!" + name }
+// owned is a channel of the process's own.
+func (p *Process) owned() string { return "specific." + p.id + "!x" }
 
 // Deliver implements channel.Member.
 func (p *Process) Deliver(group string, pub *channel.Publication) bool {

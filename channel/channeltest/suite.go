@@ -69,17 +69,16 @@ type cluster struct {
 }
 
 // with opens the nodes with options of the test's own.
-func (c *cluster) with(options channel.Options) *cluster {
+func (c *cluster) with(options channel.Options) {
 	c.t.Helper()
 	c.nodes = c.open(c.t, c.n, options)
 	if len(c.nodes) != c.n {
 		c.t.Fatalf("%d nodes were opened; want %d", len(c.nodes), c.n)
 	}
-	return c
 }
 
 // on gives the node of a place.
-func (c *cluster) on(place int) channel.Layer {
+func (c *cluster) on(place int) channel.Layer { //nolint:ireturn // whichever is tested
 	c.t.Helper()
 	if c.nodes == nil {
 		c.with(channel.Options{})

@@ -133,6 +133,17 @@ type Config struct {
 	ChannelWindow     int64
 	ChannelSessions   int // 0: only workers have channels
 
+	ChannelCapacity    int
+	ChannelExpiry      time.Duration
+	ChannelMemory      int64
+	GroupExpiry        time.Duration
+	History            []string // texts that ParseHistory reads
+	HistoryMemory      int64
+	HistoryGroupMemory int64
+	HistoryGroups      int
+	PresenceSockets    int
+	PresenceLeaveDelay time.Duration // 0: at once
+
 	BodyMemory   int64 // 0: every body goes to a file
 	AnswerMemory int64
 	AnswerFile   int64 // 0: no file, the worker waits when AnswerMemory is full

@@ -28,6 +28,9 @@ func newMetrics(p *pools) (*metrics, error) {
 		inFlight: describe("requests_in_flight", "Requests that workers hold.", "pool"),
 		waiting:  describe("requests_waiting", "Requests that wait for a worker.", "pool"),
 	}
+	if err := m.registry.Register(newChannelMetrics(p.channels)); err != nil {
+		return nil, err
+	}
 	return m, m.registry.Register(m)
 }
 

@@ -210,6 +210,7 @@ func (s *server) run(ctx context.Context) error {
 		parts.start(s.access.run)
 	}
 	parts.start(s.files.Run)
+	parts.start(s.pools.channels.hub.Run)
 	parts.start(s.pools.watchClocks)
 	if s.config.Reload {
 		parts.start(s.watch)

@@ -1,5 +1,10 @@
 package channel
 
+import (
+	"strconv"
+	"strings"
+)
+
 // Publication is what is published to a group. Each member takes the form that is made for it, and ignores a
 // publication that has none. It is immutable once published, and shared by all members.
 type Publication struct {
@@ -59,6 +64,27 @@ func (p *Publication) size() int {
 		n += len(name)
 	}
 	return n
+}
+
+// String gives a group's position as a text for people's clients, which ParsePosition reads; empty where the group
+// remembers nothing.
+func (p Position) String() string {
+	if p.Epoch == 0 {
+		return ""
+	}
+	return strconv.FormatUint(p.Epoch, 16) + "-" + strconv.FormatUint(p.Offset, 10)
+}
+
+// ParsePosition reads what String writes. Clients send it, so it may be anything.
+func ParsePosition(text string) (p Position, ok bool) {
+	if text == "" {
+		return p, true
+	}
+	epoch, offset, _ := strings.Cut(text, "-")
+	p.Epoch, _ = strconv.ParseUint(epoch, 16, 64)
+	n, err := strconv.ParseUint(offset, 10, 64)
+	p.Offset = n
+	return p, err == nil && p.Epoch != 0
 }
 
 // SocketMessage is a WebSocket's message.

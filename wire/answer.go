@@ -87,7 +87,7 @@ func shape(kind Kind) int {
 	case KindEnd, KindDone, KindAlive:
 		return 2
 	default:
-		return channelShape(kind)
+		return channelShape(kind) + recallShape(kind)
 	}
 }
 
@@ -133,6 +133,9 @@ func (m *Message) read(c *cursor) {
 		m.readJob(c)
 	default:
 		m.readChannel(c)
+		if recallShape(m.Kind) > 0 {
+			m.readRecall(c)
+		}
 	}
 }
 

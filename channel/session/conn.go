@@ -5,12 +5,11 @@ import (
 	"net"
 	"sync"
 
-	"backline/channel"
 	"backline/wire"
 )
 
 // Serve runs the session of a process over a connection of its own, until that or ctx ends.
-func Serve(ctx context.Context, conn net.Conn, hub channel.Layer, who string, options Options) error {
+func Serve(ctx context.Context, conn net.Conn, hub Hub, who string, options Options) error {
 	ended := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer ended()
 	defer conn.Close()

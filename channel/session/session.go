@@ -43,7 +43,7 @@ type Output interface {
 // Session is one process, as the hub sees it. Take and its kind are called by whoever sends, Handle and Close by the one
 // goroutine that reads what the process writes.
 type Session struct {
-	hub     channel.Layer
+	hub     Hub
 	options Options
 	codec   wire.Codec
 	output  Output
@@ -51,6 +51,7 @@ type Session struct {
 
 	id     string              // "" before KindAttach; Handle's and Close's
 	joined map[string]struct{} // the groups that it is in: Handle's and Close's
+	terms  channel.Terms       // of what it sends to channels that nobody owns: Handle's
 
 	mu      sync.Mutex
 	token   uint32
@@ -61,7 +62,7 @@ type Session struct {
 }
 
 // New makes the session of a process that writes and reads codec. who names it for people.
-func New(hub channel.Layer, who string, codec wire.Codec, output Output, options Options) *Session {
+func New(hub Hub, who string, codec wire.Codec, output Output, options Options) *Session {
 	if options.Window == 0 {
 		options.Window = DefaultWindow
 	}
@@ -108,7 +109,7 @@ func (s *Session) Handle(m *wire.Message) error {
 	case wire.KindChannelUnread:
 		s.hub.Read(name, s, -int(m.Stream))
 	case wire.KindGiveBack:
-		s.hub.GiveBack(name, channel.NewMessage(s.codec, bytes.Clone(m.Data)))
+		s.hub.GiveBack(name, channel.NewMessageOn(s.terms, s.codec, bytes.Clone(m.Data)))
 	case wire.KindEnlist, wire.KindStrike:
 		s.hub.Enlist(name, string(m.Data), m.Kind == wire.KindEnlist, s.verdictFor(m.Stream))
 	case wire.KindFlush:
@@ -118,6 +119,9 @@ func (s *Session) Handle(m *wire.Message) error {
 	case wire.KindOutcome:
 		s.settle(m.Stream, wire.Verdict(m.Status), m.N)
 	default:
+		if s.handleRecall(m) {
+			return nil
+		}
 		return fmt.Errorf("a message of kind %d, which is none of a session's", m.Kind)
 	}
 	return nil
@@ -145,7 +149,7 @@ func (s *Session) message(m *wire.Message) *channel.Message {
 		s.answer(m.Stream, wire.VerdictTooLarge, s.options.MaxMessage)
 		return nil
 	}
-	return channel.NewMessage(s.codec, bytes.Clone(m.Data))
+	return channel.NewMessageOn(s.terms, s.codec, bytes.Clone(m.Data))
 }
 
 // answer is not bounded: what waits is what the process asked for.
@@ -162,6 +166,8 @@ func (s *Session) verdictFor(token uint32) func(error) {
 			s.answer(token, wire.VerdictDone, 0)
 		} else if full, ok := errors.AsType[*channel.FullError](err); ok {
 			s.answer(token, wire.VerdictFull, full.Capacity)
+		} else if errors.Is(err, channel.ErrNoRoom) {
+			s.answer(token, wire.VerdictFull, 0)
 		} else {
 			s.answer(token, wire.VerdictInvalid, 0)
 		}

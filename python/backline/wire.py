@@ -85,6 +85,16 @@ ENLISTED: Final = 83  # token, group, channel
 STRUCK: Final = 84  # token, group, channel
 FLUSHED: Final = 85  # 0
 
+# What was sent to groups, and who is there.
+TERMS: Final = 112  # 0, capacity, milliseconds
+KEEP: Final = 113  # token, group, messages, seconds
+HISTORY: Final = 114  # token, group, position
+ENTER: Final = 115  # token, group, user, socket, info
+EXIT: Final = 116  # 0, group, user, socket
+PRESENCE: Final = 117  # token, group, limit
+RECALL: Final = 118  # token, complete, position, messages
+PRESENT: Final = 119  # token, users, sockets, who
+
 NO_STREAM: Final = 2**31 - 1  # in STALL: no request is known to hold the loop
 
 # Values of ``more`` in a request.

@@ -1,0 +1,96 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"backline/channel"
+	"backline/wire"
+)
+
+// Hub is what sessions need: channels and groups, what was, and who is there.
+type Hub interface {
+	channel.Layer
+	channel.Recaller
+	channel.Presence
+}
+
+// handleRecall does what a process asks about the past and about presence; false for another kind of message.
+func (s *Session) handleRecall(m *wire.Message) bool {
+	group := string(m.Reason)
+	switch m.Kind {
+	case wire.KindTerms:
+		s.terms = channel.Terms{Capacity: m.Status, Expiry: time.Duration(m.N) * time.Millisecond}
+	case wire.KindKeep:
+		s.hub.Keep(group, channel.Retention{
+			Size: min(max(m.Status, 1), maxKept), Age: time.Duration(max(m.N, 1)) * time.Second,
+		})
+		s.answer(m.Stream, wire.VerdictDone, 0)
+	case wire.KindHistory:
+		s.recall(m.Stream, group, string(m.Data))
+	case wire.KindEnter:
+		who := channel.Here{User: string(m.Data), Socket: string(m.Fields[0].Name), Info: string(m.Fields[0].Value)}
+		s.verdictFor(m.Stream)(s.hub.Enter(group, s, who))
+	case wire.KindExit:
+		s.hub.Exit(group, channel.Here{User: string(m.Data), Socket: string(m.Fields[0].Name)})
+	case wire.KindPresence:
+		s.present(m.Stream, group, m.N)
+	default:
+		return false
+	}
+	return true
+}
+
+// maxKept is how many messages a process may have a group remember. The bounds of memory hold besides.
+const maxKept = 100_000
+
+// recall answers with what the window has room for: of more the newest, and then it is not complete.
+func (s *Session) recall(token uint32, group, text string) {
+	from, valid := channel.ParsePosition(text)
+	found := s.hub.Since(group, from)
+	if !valid {
+		found.Missed, found.Complete = nil, false
+	}
+	var messages []wire.Recalled
+	size := 0
+	for i := len(found.Missed) - 1; i >= 0; i-- {
+		p := found.Missed[i]
+		if p.Message == nil {
+			continue // not for processes
+		}
+		data, err := p.Message.In(s.codec)
+		if size += len(data); err != nil || size > s.options.Window {
+			found.Complete = false
+			break
+		}
+		messages = append(messages, wire.Recalled{Position: p.Position.String(), Message: data})
+	}
+	if !found.Complete && text != "" {
+		messages = nil
+	}
+	slices.Reverse(messages)
+	now := found.Now.String()
+	if !s.output.Add(s.options.Window, func(b *wire.Batch) { b.AddRecall(token, found.Complete, now, messages) }) {
+		s.output.Add(0, func(b *wire.Batch) { b.AddRecall(token, false, now, nil) })
+	}
+}
+
+func (s *Session) present(token uint32, group string, limit int) {
+	users, sockets := s.hub.CountPresent(group)
+	var who []wire.Attendant
+	size := 0
+	for _, user := range s.hub.Present(group, limit) {
+		each := wire.Attendant{User: user.Name, Milliseconds: user.Since.UnixMilli()}
+		for _, socket := range user.Sockets {
+			each.Seats = append(each.Seats, wire.Seat{Socket: socket.Socket, Info: socket.Info})
+			size += len(socket.Socket) + len(socket.Info)
+		}
+		if size += len(user.Name); size > s.options.Window {
+			break // the counts tell of the others
+		}
+		who = append(who, each)
+	}
+	if !s.output.Add(s.options.Window, func(b *wire.Batch) { b.AddPresent(token, users, sockets, who) }) {
+		s.output.Add(0, func(b *wire.Batch) { b.AddPresent(token, users, sockets, nil) })
+	}
+}

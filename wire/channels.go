@@ -11,7 +11,8 @@ const (
 	// KindAttach (64, token, id): first; the process owns the channels whose names have this id. The verdict's n is
 	// how long a message may be.
 	KindAttach Kind = 64
-	// KindChannelSend (65, token, channel, message): put a message into a channel.
+	// KindChannelSend (65, token, channel, message, capacity, milliseconds): put a message into a channel. Where nobody
+	// owns that, so many may wait there, for so long; 0 for either: as the server says.
 	KindChannelSend Kind = 65
 	// KindPublish (66, token, group, message): send a message to a group.
 	KindPublish Kind = 66
@@ -74,14 +75,17 @@ func channelShape(kind Kind) int {
 		return 2
 	case KindAttach, KindJoin, KindLeave, KindChannelRead, KindChannelUnread:
 		return 3
-	case KindChannelSend, KindPublish, KindGiveBack, KindEnlist, KindStrike, KindOutcome:
+	case KindChannelSend:
+		return 6
+	case KindPublish, KindGiveBack, KindEnlist, KindStrike, KindOutcome:
 		return 4
 	default:
 		return 0
 	}
 }
 
-// readChannel reads them: Reason is the name of the channel or group, Data the message, or KindEnlist's channel.
+// readChannel reads them: Reason is the name of the channel or group, Data the message, or KindEnlist's channel, Status a
+// capacity or a verdict, N its milliseconds or number.
 func (m *Message) readChannel(c *cursor) {
 	switch m.Kind {
 	case KindOutcome:
@@ -89,7 +93,11 @@ func (m *Message) readChannel(c *cursor) {
 		if m.Status > int(VerdictTaken) {
 			c.fail(fmt.Errorf("the verdict %d; expected 0 to %d", m.Status, VerdictTaken))
 		}
-	case KindChannelSend, KindPublish, KindGiveBack:
+	case KindChannelSend:
+		m.Reason = c.name()
+		m.Data = c.bytes()
+		m.Status, m.N = c.natural(), c.natural()
+	case KindPublish, KindGiveBack:
 		m.Reason = c.name()
 		m.Data = c.bytes()
 	case KindEnlist, KindStrike:

@@ -40,6 +40,8 @@ class Control:
         self.running: Mapping[int, int] = {}
         self.extra: Callable[[int], str | None] | None = None
         self._conn = conn
+        self.pid = 0  # whose it is: a process that the application forks has the object too
+        self.channels: Callable[[list[wire.Incoming]], object] | None = None  # takes what is about channels
         self._ending = False
         self._ended = allocate_lock()
         self._sending = allocate_lock()  # one thread at a time writes
@@ -54,6 +56,7 @@ class Control:
 
     def start(self) -> None:
         """Begin to listen."""
+        self.pid = os.getpid()
         self._ended.acquire()
         start_new_thread(self._serve, ())
 
@@ -95,8 +98,12 @@ class Control:
                 return
             if not data:
                 os._exit(1)  # the server has gone: what still runs runs for nobody
-            for message in decoder.feed(data):
-                self.take(message)
+            messages = decoder.feed(data)
+            for message in messages:
+                if message[0] < wire.ATTACH:
+                    self.take(message)
+            if self.channels is not None and (theirs := [each for each in messages if each[0] >= wire.ATTACH]):
+                self.channels(theirs)
 
     def take(self, message: wire.Incoming) -> None:
         """Do what the server asks, or pass a result on. Called on this connection's thread."""
@@ -173,7 +180,11 @@ class Control:
         self._send((wire.REPORT, token, json.dumps(what)))
 
     def _send(self, message: wire.Outgoing) -> None:
-        data = wire.encode([message])
+        self.send([message])
+
+    def send(self, messages: list[wire.Outgoing]) -> None:
+        """Tell the server; from any thread."""
+        data = wire.encode(messages)
         with self._sending:
             self._conn.sendall(data)
 

@@ -11,4 +11,6 @@ if TYPE_CHECKING:
     from .control import Control
 
 control: Control | None = None  # through which functions are offloaded; None also in a process that computes
+connection: Control | None = None  # the same, in every worker
+up = False  # the server reads what the control connection carries
 settings: dict[str, Any] | None = None  # of the welcome; None outside a worker

@@ -65,7 +65,7 @@ CROWD: Final = 58  # n, milliseconds, text
 
 # Channels, to the server.
 ATTACH: Final = 64  # token, id
-CHANNEL_SEND: Final = 65  # token, channel, message
+CHANNEL_SEND: Final = 65  # token, channel, message, capacity, milliseconds
 PUBLISH: Final = 66  # token, group, message
 JOIN: Final = 67  # token, group
 LEAVE: Final = 68  # 0, group

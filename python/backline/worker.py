@@ -56,6 +56,7 @@ def greet(conn: socket.socket) -> dict[str, Any]:
 
 def import_application(conn: socket.socket, control: Control, settings: dict[str, Any]) -> Loaded:
     """Import it, or say why that cannot be done, and end."""
+    host.connection = control
     os.environ["BACKLINE_WORKERS"] = str(settings["workers"])  # for layer.py, and whoever else shares between processes
     sys.path[:0] = [path for path in (*settings["pythonpath"], os.getcwd()) if path not in sys.path]
     if settings.get("worker_class") == "gevent":
@@ -75,7 +76,9 @@ def serve(conn: socket.socket, control: Control, loaded: Loaded, settings: dict[
         remember_greenlets()
         gc.freeze()
         conn.sendall(wire.encode([(wire.UP, {**said, **how})]))
+        host.up = True
 
+    host.connection = control
     if not _computes(settings):
         host.control = control
     try:

@@ -89,11 +89,11 @@ func (s *Session) Handle(m *wire.Message) error {
 	case wire.KindAttach:
 		return s.attach(m.Stream, name)
 	case wire.KindChannelSend:
-		if message := s.message(m); message != nil {
+		if message := s.message(m, s.termsOf(m)); message != nil {
 			s.hub.Send(name, message, s.verdictFor(m.Stream))
 		}
 	case wire.KindPublish:
-		if message := s.message(m); message != nil {
+		if message := s.message(m, s.terms); message != nil {
 			s.hub.Publish(name, &channel.Publication{Message: message})
 			s.answer(m.Stream, wire.VerdictDone, 0)
 		}
@@ -144,12 +144,24 @@ func (s *Session) attach(token uint32, id string) error {
 }
 
 // message gives what the process sends; nil when it is too long, which it is told.
-func (s *Session) message(m *wire.Message) *channel.Message {
+func (s *Session) message(m *wire.Message, terms channel.Terms) *channel.Message {
 	if len(m.Data) > s.options.MaxMessage {
 		s.answer(m.Stream, wire.VerdictTooLarge, s.options.MaxMessage)
 		return nil
 	}
-	return channel.NewMessageOn(s.terms, s.codec, bytes.Clone(m.Data))
+	return channel.NewMessageOn(terms, s.codec, bytes.Clone(m.Data))
+}
+
+// termsOf are the message's own, where it has any: one process may have several layers.
+func (s *Session) termsOf(m *wire.Message) channel.Terms {
+	terms := s.terms
+	if m.Status > 0 {
+		terms.Capacity = m.Status
+	}
+	if m.N > 0 {
+		terms.Expiry = time.Duration(m.N) * time.Millisecond
+	}
+	return terms
 }
 
 // answer is not bounded: what waits is what the process asked for.

@@ -1,31 +1,104 @@
-"""A channel layer for Django Channels that needs no other server: groups and channels of one worker process.
+"""A channel layer for Django Channels that needs no other server: groups and channels of every process of one Backline.
 
     CHANNEL_LAYERS = {"default": {"BACKEND": "backline.layer.BacklineChannelLayer"}}
 
-What is sent to a group reaches its members in the same process and nobody else. With one worker, or with the one that
---websocket has, that is everybody. Where there are more it refuses to work, because messages that reach some of the
-members by chance are worse than none.
+It works in workers of any kind and number, and in management commands, scripts and `runworker`, which reach the server
+over its control socket. How, is in channels.py; here are the words and the rules of Channels.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from channels.layers import InMemoryChannelLayer
-from django.core.exceptions import ImproperlyConfigured
+from channels.exceptions import ChannelFull, MessageTooLarge
+from channels.layers import BaseChannelLayer
+
+from . import channels as plain
+from .mailbox import CAPACITY, EXPIRY, GROUP_EXPIRY, Patterns
 
 
-class BacklineChannelLayer(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types
-    """Takes the options of Channels' own layer in memory: ``capacity`` (100), ``expiry`` (60 s), ``group_expiry``
-    (86,400 s), ``channel_capacity``. Raises ImproperlyConfigured outside a worker, and where there are several."""
+class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels has no types
+    """Takes the options of other layers: ``capacity`` (100), ``channel_capacity``, ``expiry`` (60 s), ``group_expiry``
+    (86,400 s; a membership ends with its process in any case). ``hosts`` and whatever else is about Redis is ignored."""
 
-    def __init__(self, **options: Any) -> None:
-        workers = os.environ.get("BACKLINE_WORKERS")
-        if workers != "1":
-            who = "is no worker of `backline serve`" if workers is None else f"is one of {workers} workers"
-            raise ImproperlyConfigured(
-                f"backline.layer.BacklineChannelLayer joins the sockets of one worker process, and this process {who}; "
-                "serve with --workers 1, or with --websocket and its one worker, or use channels_redis"
-            )
-        super().__init__(**options)
+    extensions = ("groups", "flush")
+
+    def __init__(
+        self,
+        hosts: Any = None,
+        expiry: float = EXPIRY,
+        group_expiry: float = GROUP_EXPIRY,
+        capacity: int = CAPACITY,
+        channel_capacity: Patterns | None = None,
+        **_: Any,
+    ) -> None:
+        super().__init__(expiry=expiry, capacity=capacity, channel_capacity=None)
+        self.channel_capacity = self.compile_capacities(channel_capacity or {})
+        self.group_expiry = group_expiry
+        self.ChannelFull, self.MessageTooLarge = ChannelFull, MessageTooLarge
+        self._check_channel = getattr(self, "require_valid_channel_name", None) or self.valid_channel_name
+        self._check_group = getattr(self, "require_valid_group_name", None) or self.valid_group_name
+        self._channels = plain.Endpoint(
+            capacity=capacity, channel_capacity=channel_capacity, expiry=expiry, group_expiry=group_expiry
+        )
+
+    async def send(self, channel: str, message: dict[str, Any]) -> None:
+        """Send a message to a channel. Raises ChannelFull."""
+        assert isinstance(message, dict), "message is not a dict"
+        self._check_channel(channel)
+        assert "__asgi_channel__" not in message
+        with _translated():
+            await self._channels.asend(channel, message)
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        """The next message. Whoever is cancelled has taken none."""
+        self._check_channel(channel)
+        return await self._channels.areceive(channel)
+
+    async def new_channel(self, prefix: str = "specific") -> str:
+        """A channel of this process: a name, for which nothing has to be sent."""
+        return self._channels.new_channel(prefix)
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Put a channel into a group."""
+        self._check_group(group)
+        self._check_channel(channel)
+        await self._channels.agroup_add(group, channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Take a channel out of a group; it need not be in it."""
+        self._check_group(group)
+        self._check_channel(channel)
+        await self._channels.agroup_discard(group, channel)
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """Send a message to every channel of a group. Full ones lose it."""
+        assert isinstance(message, dict), "message is not a dict"
+        self._check_group(group)
+        with _translated():
+            await self._channels.agroup_send(group, message)
+
+    async def flush(self) -> None:
+        """Forget every message and every membership, of all processes."""
+        await self._channels.aflush()
+
+    async def close(self) -> None:
+        """Forget this layer's channels in this process."""
+        self._channels.close()
+
+    async def close_pools(self) -> None:
+        """The same under the name that channels_redis has for it."""
+        self._channels.close()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The errors as Channels names them."""
+    try:
+        yield
+    except plain.ChannelFull as error:
+        raise ChannelFull(str(error)) from None
+    except plain.MessageTooLarge as error:
+        raise MessageTooLarge(str(error)) from None

@@ -1,0 +1,293 @@
+"""Channels and groups without Django: messages between requests, workers, scripts and other processes of one server.
+
+    from backline import channels
+
+    channels.group_send("room", {"text": "hello"})          # from a view, a thread, a script
+    await channels.agroup_send("room", {"text": "hello"})   # from a coroutine
+
+    name = channels.new_channel()
+    channels.group_add("room", name)
+    message = channels.receive(name, timeout=30)            # {"text": "hello"}
+
+A message is a dictionary of plain values. It is delivered at most once, within 60 s, and a channel holds 100 that nobody
+has read. A worker reaches the server over the connection it has; any other process over the server's control socket,
+which it finds when it runs in the same folder and as the same user, or by BACKLINE_SOCKET.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from . import connection, payload, wire
+from .connection import NoServer as NoServer
+from .mailbox import Limits, new_name, owner_of
+from .parallel import greenlets, not_on_a_loop
+from .payload import MessageTooLarge as MessageTooLarge
+from .session import LOST, Session
+from .waiting import TaskWaiter, Waiter, blocking_waiter
+
+PATIENCE: Final = 10.0  # seconds for another process to take a message
+
+_CHANNEL: Final = re.compile(r"[a-zA-Z\d\-_.]+(?:![\d\w\-_.]*)?")
+_GROUP: Final = re.compile(r"[a-zA-Z\d\-_.]+")
+
+
+class ChannelFull(Exception):
+    """As many messages as may wait in the channel, and nobody reads them."""
+
+
+class Endpoint:
+    """Channels with limits of their own: ``capacity`` (100), ``channel_capacity`` (patterns of names and capacities, the
+    first that fits decides), ``expiry`` and ``group_expiry`` (seconds: 60, 86,400). It works in whatever process it is
+    used, after a fork too."""
+
+    def __init__(self, **limits: Any) -> None:
+        self._options = limits
+        self._session: Session | None = None
+        self._limits = Limits("", **limits)  # before anything is sent, what is wrong with them
+
+    def _here(self) -> tuple[Session, Limits]:
+        session = connection.current()
+        if session is not self._session:
+            self._limits = session.layer(**self._options)
+            self._session = session
+        return session, self._limits
+
+    def new_channel(self, prefix: str = "specific") -> str:
+        """A channel of this process. It is a name and no more: what is never used costs nothing."""
+        session, limits = self._here()
+        return new_name(session.id, limits, prefix)
+
+    # For coroutines.
+
+    async def asend(self, channel: str, message: dict[str, Any]) -> None:
+        """Put a message into a channel. Raises ChannelFull, MessageTooLarge, NoServer."""
+        data = _checked(channel, message)
+        session, limits = self._here()
+        waiter = await self._task(lambda waiter: session.send(waiter, limits, channel, data), PATIENCE)
+        _judge(waiter, channel, data)
+
+    async def agroup_send(self, group: str, message: dict[str, Any]) -> None:
+        """Send a message to every channel of a group. Those that are full lose it, which nobody is told."""
+        data = payload.dump(message)
+        session, _ = self._here()
+        if greenlets():
+            # Under gevent each greenlet runs a loop of its own on the one thread, which asyncio takes for one loop: it may
+            # not stop here, or another greenlet finds a loop running that is not its.
+            session.publish(None, group, data)
+            return
+        _judge(await self._task(lambda waiter: session.publish(waiter, group, data)), group, data)
+
+    async def agroup_add(self, group: str, channel: str) -> None:
+        """Put a channel into a group, whoever has it."""
+        session, _ = self._here()
+        _judge(await self._task(lambda waiter: session.add(waiter, group, channel)), channel)
+
+    async def agroup_discard(self, group: str, channel: str) -> None:
+        """Take a channel out of a group; it need not be in it."""
+        session, _ = self._here()
+        _judge(await self._task(lambda waiter: session.discard(waiter, group, channel)), channel)
+
+    async def aflush(self) -> None:
+        """Forget every message and every membership, of all processes: for tests."""
+        session, _ = self._here()
+        _judge(await self._task(session.flush), "")
+
+    async def areceive(self, channel: str) -> dict[str, Any]:
+        """The next message. Whoever is cancelled has taken none."""
+        session, limits = self._mine(channel)
+        waiter = TaskWaiter(asyncio.get_running_loop())
+        while True:
+            found = session.receive(waiter, limits, channel)
+            if found is not None:
+                return payload.load(found)
+            try:
+                await waiter.future
+            except BaseException:
+                session.resumed(waiter, channel, gave_up=True)
+                raise
+            session.resumed(waiter, channel, gave_up=False)
+            waiter.future = waiter.loop.create_future()
+
+    async def _task(self, begin: Callable[[Waiter], bool], patience: float | None = None) -> Waiter:
+        waiter = TaskWaiter(asyncio.get_running_loop())
+        if begin(waiter):
+            if patience is None:
+                await waiter.future
+            else:
+                await asyncio.wait((waiter.future,), timeout=patience)
+        return waiter
+
+    # For threads and greenlets.
+
+    def send(self, channel: str, message: dict[str, Any]) -> None:
+        """The same for synchronous code."""
+        data = _checked(channel, message)
+        session, limits = self._here()
+        _judge(self._thread("send", lambda waiter: session.send(waiter, limits, channel, data)), channel, data)
+
+    def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """The same for synchronous code."""
+        data = payload.dump(message)
+        session, _ = self._here()
+        _judge(self._thread("group_send", lambda waiter: session.publish(waiter, group, data)), group, data)
+
+    def group_add(self, group: str, channel: str) -> None:
+        """The same for synchronous code."""
+        session, _ = self._here()
+        _judge(self._thread("group_add", lambda waiter: session.add(waiter, group, channel)), channel)
+
+    def group_discard(self, group: str, channel: str) -> None:
+        """The same for synchronous code."""
+        session, _ = self._here()
+        _judge(self._thread("group_discard", lambda waiter: session.discard(waiter, group, channel)), channel)
+
+    def receive(self, channel: str, timeout: float | None = None) -> dict[str, Any]:
+        """The same for synchronous code; TimeoutError when none has come after ``timeout`` seconds."""
+        from time import monotonic
+
+        not_on_a_loop("receive", "await areceive(...)")
+        session, limits = self._mine(channel)
+        until = None if timeout is None else monotonic() + timeout
+        while True:
+            waiter = blocking_waiter(greenlets())
+            gave_up = True
+            try:
+                found = session.receive(waiter, limits, channel)
+                if found is not None:
+                    return payload.load(found)
+                gave_up = not waiter.wait(None if until is None else max(0.0, until - monotonic()))
+            finally:
+                waiter.close()
+                session.resumed(waiter, channel, gave_up=gave_up)
+            if gave_up:
+                raise TimeoutError(f"no message has come to {channel} for {timeout} s")
+
+    def _thread(self, name: str, begin: Callable[[Waiter], bool]) -> Waiter:
+        not_on_a_loop(name, f"await a{name}(...)")
+        waiter = blocking_waiter(greenlets())
+        try:
+            if begin(waiter):
+                waiter.wait(PATIENCE)
+        finally:
+            waiter.close()
+        return waiter
+
+    def _mine(self, channel: str) -> tuple[Session, Limits]:
+        session, limits = self._here()
+        owner = owner_of(channel)
+        if owner is not None and owner != session.id:
+            raise AssertionError(f"{channel} is a channel of another process: only that one can receive from it")
+        return session, limits
+
+    def close(self) -> None:
+        """Forget the channels made here, and end a connection that nothing else needs."""
+        if self._session is not None:
+            self._session.close(self._limits)
+            connection.close()
+
+
+def _checked(channel: str, message: dict[str, Any]) -> bytes:
+    if not isinstance(message, dict):
+        raise TypeError(f"a message is a dictionary; got {type(message).__name__}")
+    return payload.dump(message)
+
+
+def _judge(waiter: Waiter, name: str, data: bytes = b"") -> None:
+    """Raise what the server, or the channel's process, has decided."""
+    verdict = waiter.verdict
+    if verdict == wire.VERDICT_FULL:
+        raise ChannelFull(
+            f"{name} is full: {waiter.number or 'too many'} messages wait in it and nobody reads them; "
+            "try again later, or raise the capacity"
+        )
+    if verdict == wire.VERDICT_TOO_LARGE:
+        raise payload.too_large(len(data), waiter.number)
+    if verdict == wire.VERDICT_INVALID:
+        raise TypeError(f"the message for {name} cannot be read by the process that it is for")
+    if verdict == LOST:
+        raise NoServer(f"the server went while it was asked about {name}; try again when it runs")
+
+
+_default: Final = Endpoint()
+
+
+def _name(name: str, rule: re.Pattern[str], what: str) -> None:
+    if not isinstance(name, str) or len(name) >= 100 or rule.fullmatch(name) is None:
+        raise TypeError(
+            f"{name!r} is no name of a {what}: expected less than 100 letters, digits, hyphens, underscores and periods"
+        )
+
+
+def new_channel(prefix: str = "specific") -> str:
+    """A name for a channel of this process, for ``receive``."""
+    name = _default.new_channel(prefix)
+    _name(name, _CHANNEL, "channel")
+    return name
+
+
+def send(channel: str, message: dict[str, Any]) -> None:
+    """Put a message into a channel, which one reader gets. Raises ChannelFull, MessageTooLarge, NoServer."""
+    _name(channel, _CHANNEL, "channel")
+    _default.send(channel, message)
+
+
+async def asend(channel: str, message: dict[str, Any]) -> None:
+    """The same for coroutines."""
+    _name(channel, _CHANNEL, "channel")
+    await _default.asend(channel, message)
+
+
+def receive(channel: str, timeout: float | None = None) -> dict[str, Any]:
+    """The next message of a channel: of this process, or of anybody ("thumbs"). TimeoutError after ``timeout``."""
+    _name(channel, _CHANNEL, "channel")
+    return _default.receive(channel, timeout)
+
+
+async def areceive(channel: str) -> dict[str, Any]:
+    """The same for coroutines. Cancelling it loses nothing."""
+    _name(channel, _CHANNEL, "channel")
+    return await _default.areceive(channel)
+
+
+def group_send(group: str, message: dict[str, Any]) -> None:
+    """Send a message to every channel of a group. Raises MessageTooLarge, NoServer; never ChannelFull."""
+    _name(group, _GROUP, "group")
+    _default.group_send(group, message)
+
+
+async def agroup_send(group: str, message: dict[str, Any]) -> None:
+    """The same for coroutines."""
+    _name(group, _GROUP, "group")
+    await _default.agroup_send(group, message)
+
+
+def group_add(group: str, channel: str) -> None:
+    """Put a channel into a group, until ``group_discard``, or until its process ends."""
+    _name(group, _GROUP, "group")
+    _name(channel, _CHANNEL, "channel")
+    _default.group_add(group, channel)
+
+
+async def agroup_add(group: str, channel: str) -> None:
+    """The same for coroutines."""
+    _name(group, _GROUP, "group")
+    _name(channel, _CHANNEL, "channel")
+    await _default.agroup_add(group, channel)
+
+
+def group_discard(group: str, channel: str) -> None:
+    """Take a channel out of a group; it need not be in it."""
+    _name(group, _GROUP, "group")
+    _name(channel, _CHANNEL, "channel")
+    _default.group_discard(group, channel)
+
+
+async def agroup_discard(group: str, channel: str) -> None:
+    """The same for coroutines."""
+    _name(group, _GROUP, "group")
+    _name(channel, _CHANNEL, "channel")
+    await _default.agroup_discard(group, channel)

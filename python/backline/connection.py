@@ -67,8 +67,7 @@ class SocketLine:
             if messages:
                 self._conn.sendall(wire.encode(messages))
         except OSError as error:
-            self.close()
-            self.session.lost()
+            self._give_up()
             if isinstance(error, NoServer):
                 raise
             raise NoServer(f"the server has gone: {error}") from error
@@ -86,11 +85,13 @@ class SocketLine:
             if messages:
                 with suppress(NoServer):  # then the next read finds the end
                     self.session.take(messages)
-        if self._conn is conn:
-            self._conn = None
-        with suppress(OSError):
-            conn.close()
-        if self.session.lost():
+        with self.session.writing:
+            ours = self._conn is conn  # or it was given up, and there may be another by now
+            if ours:
+                self._conn = None
+                waited_for = self.session.lost()
+        conn.close()
+        if ours and waited_for:
             self._retry()
 
     def _retry(self) -> None:
@@ -110,10 +111,15 @@ class SocketLine:
 
     def close(self) -> None:
         """End the connection; its thread ends with it."""
+        with self.session.writing:
+            self._give_up()
+
+    def _give_up(self) -> None:
         conn, self._conn = self._conn, None
         if conn is not None:
             with suppress(OSError):
                 conn.shutdown(SHUT_RDWR)
+        self.session.lost()
 
     def forget(self) -> None:
         """The process was forked: the connection is the parent's."""

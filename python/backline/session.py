@@ -36,7 +36,7 @@ class Session:
         self.dropped = 0  # messages to groups, because a channel here was full
         self._write = write
         self._lock = native("allocate_lock")()
-        self._writing = native("allocate_lock")()
+        self.writing = native("allocate_lock")()  # held while ``write`` is called
         self._outgoing: list[wire.Outgoing] = []
         self._tokens = count(1)
         self._asked: dict[int, Waiter | Group] = {}  # whom a verdict is for
@@ -160,7 +160,7 @@ class Session:
         with self._lock:
             if not self._outgoing:
                 return
-        with self._writing:
+        with self.writing:
             with self._lock:
                 messages, self._outgoing = self._outgoing, []
             if messages:
@@ -332,7 +332,7 @@ class Session:
 
     def reconnect(self) -> None:
         """Have a connection opened, if there is none."""
-        with self._writing:
+        with self.writing:
             self._write([])
 
     def lost(self) -> bool:
@@ -359,6 +359,12 @@ class Session:
         """Whether somebody would miss something without a connection."""
         with self._lock:
             return bool(self._groups) or any(box.waiters for box in self._boxes.values())
+
+    def abandon(self) -> None:
+        """Nobody waits for anything any more."""
+        with self._lock:
+            self._forget()
+            self._boxes.clear()
 
     def close(self, limits: Limits) -> None:
         """Forget a layer's channels."""

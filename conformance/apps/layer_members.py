@@ -1,0 +1,63 @@
+"""Workers that have channels: plain WSGI, backline.channels and no Django."""
+
+import json
+import os
+import threading
+
+from backline import channels
+
+NAMES = {}  # by what clients call them
+lock = threading.Lock()
+
+
+def join(group, name):
+    channel = channels.new_channel()
+    channels.group_add(group, channel)
+    with lock:
+        NAMES[name] = channel
+    return channel
+
+
+def receive(_, name):
+    with lock:
+        channel = NAMES.get(name, name)
+    try:
+        return channels.receive(channel, timeout=10)
+    except TimeoutError:
+        return None
+
+
+def say(group, text):
+    channels.group_send(group, {"text": text})
+    return "said"
+
+
+def django_says(group, text):
+    from asgiref.sync import async_to_sync
+    from backline.layer import BacklineChannelLayer
+
+    async_to_sync(BacklineChannelLayer().group_send)(group, {"text": text})
+    return "said"
+
+
+def forked(group, text):
+    """From a child of the worker, which has a connection of its own."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            channels.group_send(group, {"text": text})
+        except BaseException as error:
+            print("the child:", repr(error), flush=True)
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+ACTIONS = {each.__name__: each for each in (join, receive, say, django_says, forked)}
+
+
+def app(environ, start_response):
+    action, group, name = environ["PATH_INFO"].strip("/").split("/")
+    answer = [os.getpid(), ACTIONS[action](group, name)]
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(answer).encode()]

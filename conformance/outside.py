@@ -1,0 +1,21 @@
+"""The worker package as a script imports it that is no worker."""
+
+from __future__ import annotations
+
+import sys
+
+from harness import ROOT
+
+sys.path.insert(0, str(ROOT / "python"))
+
+from backline import channels, connection, layer, wire  # noqa: E402
+
+__all__ = ["channels", "connection", "fresh", "layer", "wire"]
+
+
+def fresh() -> None:
+    """As if the process had not had channels yet."""
+    line, connection._line = connection._line, None
+    if isinstance(line, connection.SocketLine):
+        line.session.abandon()
+        line.close()

@@ -8,7 +8,7 @@ from harness import ROOT
 
 sys.path.insert(0, str(ROOT / "python"))
 
-from backline import channels, connection, layer, wire  # noqa: E402
+from backline import channels, connection, layer, wire
 
 __all__ = ["channels", "connection", "fresh", "layer", "wire"]
 

@@ -70,7 +70,8 @@ def test_send_and_receive_in_order(layers: Layers, channel: str | None) -> None:
 
 def test_every_type_crosses(layers: Layers) -> None:
     message = {
-        "bytes": b"\x00\xff", "str": "Grüße \U0001f600 \0", "int": -(2**63), "most": 2**63 - 1, "float": 0.1, "none": None,
+        "bytes": b"\x00\xff", "str": "Grüße \U0001f600 \0", "int": -(2**63), "most": 2**63 - 1, "float": 0.1,
+        "none": None,
         "true": True, "list": [1, [2, {"a": b""}]], "dict": {"": {}},
     }  # fmt: skip
 
@@ -127,8 +128,9 @@ def test_capacities_by_name(layers: Layers) -> None:
 @pytest.mark.parametrize("name", ["=+135!", "", "a b", "x" * 100, 5, "é"])
 def test_names_that_cannot_be(layers: Layers, name: Any) -> None:
     async def test(layer: BacklineChannelLayer) -> None:
-        for call in (layer.send(name, {}), layer.receive(name), layer.group_add("room", name), layer.group_add(name, "a"),
-                     layer.group_discard(name, "a"), layer.group_send(name, {})):  # fmt: skip
+        in_channels = (layer.send(name, {}), layer.receive(name), layer.group_add("room", name))
+        in_groups = (layer.group_add(name, "a"), layer.group_discard(name, "a"), layer.group_send(name, {}))
+        for call in in_channels + in_groups:
             with pytest.raises(TypeError):
                 await call
 
@@ -192,7 +194,7 @@ def test_channels_of_nobody_and_of_others_in_groups(layers: Layers, server: Serv
         await layer.group_add("room", theirs)
         await layer.group_send("room", {"n": 1})
         assert await soon(layer, "thumbs") == {"n": 1}
-        assert ask(server, "receive/x/theirs") == {"n": 1}
+        assert ask(server, "receive/10/theirs") == {"n": 1}
         await layer.group_discard("room", "thumbs")
         await layer.group_discard("room", theirs)
         await layer.group_send("room", {"n": 2})
@@ -368,10 +370,11 @@ def test_without_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setenv("BACKLINE_SOCKET", str(tmp_path / "none"))
     layer = BacklineChannelLayer()
     name = asyncio.run(layer.new_channel())
-    for call in (layer.send("thumbs", {}), layer.group_send("room", {}), layer.receive("thumbs"), layer.group_add("a", name)):
+    sends = (layer.send("thumbs", {}), layer.group_send("room", {}))
+    for call in (*sends, layer.receive("thumbs"), layer.group_add("a", name)):
         with pytest.raises(ConnectionError, match=re.escape(str(tmp_path / "none"))):
             asyncio.run(call)
     monkeypatch.delenv("BACKLINE_SOCKET")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with pytest.raises(ConnectionError, match=r"start one \(backline serve\).* or name its control socket with BACKLINE_SOCKET"):
+    with pytest.raises(ConnectionError, match=r"start one \(backline serve\).* or name its control socket with"):
         asyncio.run(layer.send("thumbs", {}))

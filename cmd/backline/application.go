@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,7 +61,7 @@ func newApplication(p *process, c *config.Config) (*application, error) {
 		return nil, err
 	}
 	a := &application{dir: dir, config: c, alone: p.predecessor == nil}
-	a.environ = workerEnviron(systemd.Environ(p.environ), c.Env)
+	a.environ = workerEnviron(p.socketEnviron(c, systemd.Environ(p.environ)), c.Env)
 	if len(c.Command) > 0 {
 		return a, a.runs(c)
 	}
@@ -122,6 +123,19 @@ func (p *process) fromHere(path string) string {
 func workerEnviron(environ, more []string) []string {
 	all := append([]string{"PYTHONUNBUFFERED=1"}, environ...)
 	return append(all, more...)
+}
+
+// socketEnviron is environ and where the control socket is, if that is not where it is looked for: what an application
+// starts, or forks, has channels over it.
+func (p *process) socketEnviron(c *config.Config, environ []string) []string {
+	switch c.ControlSocket {
+	case "":
+		return environ
+	case "off":
+		return append(slices.Clone(environ), "BACKLINE_SOCKET=off")
+	default:
+		return append(slices.Clone(environ), "BACKLINE_SOCKET="+p.path(c.ControlSocket))
+	}
 }
 
 // defaults are the entries that most requests share.

@@ -18,11 +18,11 @@ def join(group, name):
     return channel
 
 
-def receive(_, name):
+def receive(seconds, name):
     with lock:
         channel = NAMES.get(name, name)
     try:
-        return channels.receive(channel, timeout=10)
+        return channels.receive(channel, timeout=float(seconds))
     except TimeoutError:
         return None
 

@@ -9,8 +9,8 @@
     channels.group_add("room", name)
     message = channels.receive(name, timeout=30)            # {"text": "hello"}
 
-A message is a dictionary of plain values. It is delivered at most once, within 60 s, and a channel holds 100 that nobody
-has read. A worker reaches the server over the connection it has; any other process over the server's control socket,
+A message is a dictionary of plain values. It is delivered at most once, within 60 s, and a channel holds 100 that
+nobody has read. A worker reaches the server over the connection it has; any other process over the server's control socket,
 which it finds when it runs in the same folder and as the same user, or by BACKLINE_SOCKET.
 """
 
@@ -40,9 +40,8 @@ class ChannelFull(Exception):
 
 
 class Endpoint:
-    """Channels with limits of their own: ``capacity`` (100), ``channel_capacity`` (patterns of names and capacities, the
-    first that fits decides), ``expiry`` and ``group_expiry`` (seconds: 60, 86,400). It works in whatever process it is
-    used, after a fork too."""
+    """Channels with limits of their own: ``capacity`` (100), ``channel_capacity`` (patterns of names and capacities,
+    the first that fits decides), ``expiry`` and ``group_expiry`` (seconds: 60, 86,400). It works after a fork too."""
 
     def __init__(self, **limits: Any) -> None:
         self._options = limits
@@ -75,8 +74,8 @@ class Endpoint:
         data = payload.dump(message)
         session, _ = self._here()
         if greenlets():
-            # Under gevent each greenlet runs a loop of its own on the one thread, which asyncio takes for one loop: it may
-            # not stop here, or another greenlet finds a loop running that is not its.
+            # Under gevent each greenlet runs a loop of its own on the one thread, and asyncio knows of one loop a thread:
+            # where this one stops, another greenlet finds a loop running that is not its.
             session.publish(None, group, data)
             return
         _judge(await self._task(lambda waiter: session.publish(waiter, group, data)), group, data)

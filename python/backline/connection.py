@@ -1,6 +1,6 @@
-"""How this process reaches the server's hub: in a worker over the control connection, whose thread reads; elsewhere over
-a connection to the server's control socket, with a native thread that reads, opens it anew when it is lost, and ends
-when nobody waits for anything.
+"""How this process reaches the server's hub: in a worker over the control connection, whose thread reads; elsewhere
+over a connection to the server's control socket, with a native thread that reads, opens it anew when it is lost, and
+ends when nobody waits for anything.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ import hashlib
 import os
 import re
 import stat
-from _socket import AF_UNIX, SHUT_RDWR, SOCK_STREAM
-from _socket import socket as _Socket  # as it is without gevent
+from _socket import AF_UNIX, SHUT_RDWR, SOCK_STREAM, socket  # as it is without gevent
 from contextlib import suppress
 from typing import Final
 
@@ -55,7 +54,7 @@ class SocketLine:
     """Any other process's."""
 
     def __init__(self) -> None:
-        self._conn: _Socket | None = None
+        self._conn: socket | None = None
         self.session = Session(self._write)
 
     def _write(self, messages: list[wire.Outgoing]) -> None:
@@ -72,7 +71,7 @@ class SocketLine:
                 raise
             raise NoServer(f"the server has gone: {error}") from error
 
-    def _serve(self, conn: _Socket) -> None:
+    def _serve(self, conn: socket) -> None:
         decoder = wire.Decoder()
         while True:
             try:
@@ -167,10 +166,10 @@ os.register_at_fork(after_in_child=_forked)
 # The server.
 
 
-def connect() -> _Socket:
+def connect() -> socket:
     """A connection to the server, on which packets go both ways."""
     path = find()
-    conn = _Socket(AF_UNIX, SOCK_STREAM)
+    conn = socket(AF_UNIX, SOCK_STREAM)
     conn.settimeout(PATIENCE)
     try:
         conn.connect(path)
@@ -193,7 +192,7 @@ def connect() -> _Socket:
     return conn
 
 
-def _rest(conn: _Socket, head: bytes) -> str:
+def _rest(conn: socket, head: bytes) -> str:
     """What the server says about its refusal."""
     found = re.search(rb"(?i)content-length: *(\d+)", head)
     size, body = int(found[1]) if found else 0, b""
@@ -206,10 +205,16 @@ def find() -> str:
     """The server's control socket: the one that BACKLINE_SOCKET names, that of the server of this folder, or the only
     one there is, as for `backline ps`."""
     named = os.environ.get("BACKLINE_SOCKET", "")
-    if named and named != "off":
+    if named == "off":
+        raise NoServer(
+            "the server has no control socket (BACKLINE_SOCKET is off), over which processes that are no workers have "
+            "channels: serve without --control-socket off"
+        )
+    if named:
         return named
     folder = _folder()
-    own, others = [], []
+    own: list[str] = []
+    others: list[str] = []
     for path in _sockets(folder):
         name = os.path.basename(path).removesuffix(".sock")
         (own if re.fullmatch(re.escape(_name(os.getcwd())) + r"(-\d+)?", name) else others).append(path)
@@ -245,7 +250,7 @@ def _sockets(folder: str) -> list[str]:
         for entry in sorted(os.listdir(folder)):
             path = os.path.join(folder, entry)
             if entry.endswith(".sock") and stat.S_ISSOCK(os.lstat(path).st_mode):
-                probe = _Socket(AF_UNIX, SOCK_STREAM)
+                probe = socket(AF_UNIX, SOCK_STREAM)
                 with suppress(OSError):
                     probe.settimeout(PATIENCE)
                     probe.connect(path)

@@ -20,8 +20,9 @@ from .mailbox import CAPACITY, EXPIRY, GROUP_EXPIRY, Patterns
 
 
 class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels has no types
-    """Takes the options of other layers: ``capacity`` (100), ``channel_capacity``, ``expiry`` (60 s), ``group_expiry``
-    (86,400 s; a membership ends with its process in any case). ``hosts`` and whatever else is about Redis is ignored."""
+    """Takes the options of other layers: ``capacity`` (100), ``channel_capacity``, ``expiry`` (60 s),
+    ``group_expiry`` (86,400 s; a membership ends with its process in any case). ``hosts`` and whatever else is about
+    Redis is ignored."""
 
     extensions = ("groups", "flush")
 

@@ -49,7 +49,7 @@ def _dictionary(value: dict[Any, Any], depth: int) -> dict[str, Any]:
         if type(key) is not str:
             if not isinstance(key, str):
                 raise TypeError(f"the key {key!r} of a message is {_named(key)}; expected str")
-            key = str.__str__(key)  # noqa: PLW2901  # marshal refuses subclasses, and the loop has no other use for it
+            key = str.__str__(key)  # marshal refuses subclasses, and the loop has no other use for it
         plain[key] = item if type(item) in _SCALARS else _plain(item, depth)
     return plain
 

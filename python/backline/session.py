@@ -38,7 +38,7 @@ class Session:
         self._lock = native("allocate_lock")()
         self.writing = native("allocate_lock")()  # held while ``write`` is called
         self._outgoing: list[wire.Outgoing] = []
-        self._tokens = count(1)
+        self._tokens = count()
         self._asked: dict[int, Waiter | Group] = {}  # whom a verdict is for
         self._boxes: dict[str, Box] = {}
         self._groups: dict[str, Group] = {}

@@ -1,0 +1,232 @@
+"""The channels of a process without a connection: what is queued for the hub, and who is woken by what comes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+
+from backline import channels, payload, wire
+from backline.mailbox import Box, Limits, layer_of, new_name, owner_of
+from backline.session import LOST, Session
+from backline.waiting import ThreadWaiter
+
+
+class Hub:
+    """Notes what a session tells it."""
+
+    def __init__(self) -> None:
+        self.told: list[wire.Outgoing] = []
+        self.session = Session(self.told.extend)
+        self.limits = self.session.layer(capacity=2)
+
+    def new(self) -> str:
+        return new_name(self.session.id, self.limits)
+
+    def kinds(self) -> list[int]:
+        found = [each[0] for each in self.told]
+        self.told.clear()
+        return found
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+def test_names(hub: Hub) -> None:
+    name = hub.new()
+    assert owner_of(name) == hub.session.id
+    assert layer_of(name) == hub.limits.number
+    assert len(name) < 100
+    assert owner_of("thumbs") is None
+    assert re.fullmatch(r"x\.[0-9a-f]{32}![\w-]+", new_name(hub.session.id, hub.limits, "x"))
+
+
+def test_capacities() -> None:
+    limits = Limits("0", capacity=5, channel_capacity={"a*": 1, re.compile("b"): 2, "[!c]": 3})
+    assert [limits.capacity_of(each) for each in ("abc", "bc", "d", "c")] == [1, 2, 3, 5]
+
+
+def test_what_is_over_makes_room() -> None:
+    box = Box(Limits("0", capacity=1, expiry=1), "x", owned=True)
+    assert box.put(b"1", 0.0)
+    assert not box.put(b"2", 0.5)
+    assert box.put(b"3", 2.0)
+    assert box.take(2.0) == b"3"
+    assert box.take(2.0) is None
+
+
+def test_a_group_is_joined_and_left_once(hub: Hub) -> None:
+    one, two = hub.new(), hub.new()
+    first, second, third = ThreadWaiter(), ThreadWaiter(), ThreadWaiter()
+    assert hub.session.add(first, "room", one)
+    assert hub.session.add(second, "room", two)
+    assert hub.told == [(wire.JOIN, 1, "room")]
+    assert not second.wait(0)
+    hub.session.take([(wire.VERDICT, 1, wire.VERDICT_DONE, 0)])
+    assert first.wait(0)
+    assert second.wait(0)
+    assert not hub.session.add(third, "room", two)
+    hub.told.clear()
+    hub.session.discard(third, "room", one)
+    assert not hub.told
+    hub.session.discard(third, "room", two)
+    hub.session.discard(third, "room", two)
+    assert hub.told == [(wire.LEAVE, 0, "room")]
+
+
+def test_one_message_for_all_members(hub: Hub) -> None:
+    names = [hub.new() for _ in range(3)]
+    for each in names:
+        hub.session.add(ThreadWaiter(), "room", each)
+    hub.session.take([(wire.DELIVER, 0, "room", b"x"), (wire.DELIVER, 0, "other", b"y")])
+    assert [hub.session.receive(ThreadWaiter(), hub.limits, each) for each in names] == [b"x"] * 3
+    for _ in range(3):
+        hub.session.take([(wire.DELIVER, 0, "room", b"x")])
+    assert hub.session.dropped == 3
+
+
+def test_verdicts_of_a_channel_that_others_send_to(hub: Hub) -> None:
+    name = hub.new()
+    hub.session.take([(wire.TAKE, token, name, b"x") for token in (5, 6, 7)])
+    assert [each[1:] for each in hub.told] == [
+        (5, wire.VERDICT_DONE, 0),
+        (6, wire.VERDICT_DONE, 0),
+        (7, wire.VERDICT_FULL, 2),
+    ]
+
+
+def test_a_channel_of_nobody_is_read_as_often_as_somebody_waits(hub: Hub) -> None:
+    first, second = ThreadWaiter(), ThreadWaiter()
+    for each in (first, second):
+        assert hub.session.receive(each, hub.limits, "thumbs") is None
+    assert hub.told == [(wire.CHANNEL_READ, 1, "thumbs")] * 2
+    hub.told.clear()
+    hub.session.resumed(second, "thumbs", gave_up=True)
+    assert hub.told == [(wire.CHANNEL_UNREAD, 1, "thumbs")]
+    hub.told.clear()
+    # Two come all the same: the second was on its way.
+    hub.session.take([(wire.TAKE, 0, "thumbs", b"1"), (wire.TAKE, 0, "thumbs", b"2")])
+    assert hub.told == [(wire.GIVE_BACK, 0, "thumbs", b"2")]
+    assert first.wait(0)
+    hub.told.clear()
+    hub.session.resumed(first, "thumbs", gave_up=True)
+    assert hub.told == [(wire.GIVE_BACK, 0, "thumbs", b"1")]
+    assert not hub.session._boxes
+
+
+def test_who_gives_up_passes_the_turn_on(hub: Hub) -> None:
+    name, first, second = hub.new(), ThreadWaiter(), ThreadWaiter()
+    for each in (first, second):
+        hub.session.receive(each, hub.limits, name)
+    hub.session.send(ThreadWaiter(), hub.limits, name, b"x")
+    assert first.wait(0)
+    assert not second.wait(0)
+    hub.session.resumed(first, name, gave_up=True)
+    assert second.wait(0)
+
+
+def test_a_lost_connection(hub: Hub) -> None:
+    name, asked, reader = hub.new(), ThreadWaiter(), ThreadWaiter()
+    hub.session.add(ThreadWaiter(), "room", name)
+    hub.session.receive(reader, hub.limits, "thumbs")
+    hub.session.send(asked, hub.limits, "jobs", b"x")
+    assert hub.session.lost()
+    assert asked.wait(0)
+    assert asked.verdict == LOST
+    assert [each[0] for each in hub.session.resume()] == [wire.ATTACH, wire.JOIN, wire.CHANNEL_READ]
+
+
+def test_a_write_that_fails_leaves_nothing(hub: Hub) -> None:
+    def fail(_: list[wire.Outgoing]) -> None:
+        session.lost()  # as lines do
+        raise ConnectionError("none")
+
+    session = Session(fail)
+    limits = session.layer()
+    name = new_name(session.id, limits)
+    for call in (
+        lambda: session.add(ThreadWaiter(), "room", name),
+        lambda: session.receive(ThreadWaiter(), limits, "thumbs"),
+        lambda: session.publish(ThreadWaiter(), "room", b""),
+    ):
+        with pytest.raises(ConnectionError):
+            call()
+    assert not session._groups
+    assert not session._asked
+    assert not session.waited_for()
+
+
+def test_what_expired_is_swept(hub: Hub) -> None:
+    limits = hub.session.layer(expiry=0.0, group_expiry=0.0)
+    name = new_name(hub.session.id, limits)
+    hub.session.add(ThreadWaiter(), "room", name)
+    hub.session.take([(wire.DELIVER, 0, "room", b"x")])
+    hub.told.clear()
+    hub.session._swept = -1e9
+    hub.session.take([])
+    assert not hub.session._boxes
+    assert hub.told == [(wire.LEAVE, 0, "room")]
+
+
+def test_a_layer_that_closes(hub: Hub) -> None:
+    name = hub.new()
+    hub.session.add(ThreadWaiter(), "room", name)
+    hub.session.send(ThreadWaiter(), hub.limits, name, b"x")
+    hub.session.close(hub.limits)
+    assert not hub.session._boxes
+    assert not hub.session.waited_for()
+
+
+class Sub(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ({"a": (1, [2, (3,)])}, {"a": [1, [2, [3]]]}),
+        ({Sub("a"): Sub("b")}, {"a": "b"}),
+        ({"a": bytearray(b"x")}, {"a": b"x"}),
+    ],
+)
+def test_payloads(value: dict[str, Any], plain: dict[str, Any]) -> None:
+    found = payload.load(payload.dump(value))
+    assert found == plain
+    assert all(type(key) is str for key in found)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [({1: 2}, "the key 1 of a message is a int; expected str"), ({"a": {1}}, "a message has a set"),
+     ({"a": 2**63}, "more than 64 bits"), ({"a": compile("1", "", "eval")}, "a message has a code")],
+)  # fmt: skip
+def test_payloads_that_cannot_be(value: dict[Any, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        payload.dump(value)
+
+
+def test_a_payload_without_end() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(TypeError, match="nested deeper"):
+        payload.dump({"a": endless})
+    with pytest.raises(payload.MessageTooLarge, match="channel_max_message"):
+        payload.dump({"a": bytes(payload.LONGEST)})
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 100, "ä", 5, "a!b\n"])
+def test_names_of_channels(name: Any) -> None:
+    with pytest.raises(TypeError, match="is no name of a channel"):
+        channels.send(name, {})
+
+
+def test_synchronous_forms_stop_no_loop() -> None:
+    async def test() -> None:
+        with pytest.raises(RuntimeError, match=r"await areceive\(...\)"):
+            channels.receive("thumbs")
+
+    asyncio.run(test())

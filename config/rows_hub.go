@@ -3,12 +3,15 @@ package config
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
 
 // hubRows are the bounds of what channels and groups hold in the server.
-func hubRows() []Setting {
+func hubRows() []Setting { return slices.Concat(queuedRows(), historyRows(), presenceRows()) }
+
+func queuedRows() []Setting {
 	const group = "Channels"
 	return []Setting{
 		{
@@ -36,6 +39,12 @@ func hubRows() []Setting {
 			Help:  "How long a channel without an owner stays in a group after its last group_add. Every other membership ends with the socket, or the process, that it belongs to.",
 			field: func(c *Config) any { return &c.GroupExpiry },
 		},
+	}
+}
+
+func historyRows() []Setting {
+	const group = "Channels"
+	return []Setting{
 		{
 			Key: "history", Flags: []string{"history"}, Kind: KindStrings, Unit: "PATTERN=COUNT/AGE", Group: group,
 			Zero: "groups remember nothing", check: checkHistory,
@@ -61,6 +70,12 @@ func hubRows() []Setting {
 			Help:  "Groups that may have a history at a time; further ones remember nothing, which `/-/metrics` counts.",
 			field: func(c *Config) any { return &c.HistoryGroups },
 		},
+	}
+}
+
+func presenceRows() []Setting {
+	const group = "Channels"
+	return []Setting{
 		{
 			Key: "presence_sockets", Flags: []string{"presence-sockets"}, Kind: KindInt, Default: "100000", Unit: "sockets", Min: "1",
 			Max: "10000000", Group: group,

@@ -13,7 +13,7 @@ import (
 // becoming values on the way, so that what a hostile sender may cost is a small multiple of what it sends.
 
 // MaxDictionaryDepth bounds the nesting of a message between processes.
-const MaxDictionaryDepth = 64
+const MaxDictionaryDepth = 128
 
 // Transcode appends the dictionary that src holds in one codec to dst in another. A tuple becomes a list, since msgpack
 // has none. Errors tell what else src holds. A str with half a surrogate pair, which Python can write in marshal, is

@@ -52,8 +52,8 @@ func recallShape(kind Kind) int {
 	}
 }
 
-// readRecall reads them: Reason is the group, Data the user or the position, Fields the socket and its info; Status and N
-// are the numbers, in their order.
+// readRecall reads them: Reason is the group, Data the user or the position, Fields the socket and its info; Status and
+// N are the numbers, in their order.
 func (m *Message) readRecall(c *cursor) {
 	if m.Kind != KindTerms {
 		m.Reason = c.name()

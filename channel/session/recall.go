@@ -53,8 +53,7 @@ func (s *Session) recall(token uint32, group, text string) {
 	}
 	var messages []wire.Recalled
 	size := 0
-	for i := len(found.Missed) - 1; i >= 0; i-- {
-		p := found.Missed[i]
+	for _, p := range slices.Backward(found.Missed) {
 		if p.Message == nil {
 			continue // not for processes
 		}

@@ -40,7 +40,8 @@ func newChannelMetrics(c *channels) *channelMetrics {
 	gauge("group_members", "Memberships: a process counts once in a group, a socket that the server holds once.",
 		func(s s) int64 { return s.Members })
 	gauge("channel_processes", "Processes that have channels.", func(s s) int64 { return s.Processes })
-	gauge("channel_messages_waiting", "Messages that wait in channels without an owner.", func(s s) int64 { return s.Waiting })
+	gauge("channel_messages_waiting", "Messages that wait in channels without an owner.",
+		func(s s) int64 { return s.Waiting })
 	gauge("channel_bytes_waiting", "Memory that these take.", func(s s) int64 { return s.WaitingBytes })
 	gauge("histories", "Groups that remember what was sent to them.", func(s s) int64 { return s.Histories })
 	gauge("history_bytes", "Memory that this takes.", func(s s) int64 { return s.HistoryBytes })
@@ -49,7 +50,8 @@ func newChannelMetrics(c *channels) *channelMetrics {
 	counter("group_deliveries_total", "Members that got one.", func(s s) uint64 { return s.Delivered })
 	counter("channel_messages_total", "Messages to channels.", func(s s) uint64 { return s.Sent })
 	counter("channel_messages_expired_total", "Messages that nobody read in time.", func(s s) uint64 { return s.Expired })
-	counter("channel_messages_lost_total", "Messages to channels whose process has ended.", func(s s) uint64 { return s.Lost })
+	counter("channel_messages_lost_total", "Messages to channels whose process has ended.",
+		func(s s) uint64 { return s.Lost })
 	counter("histories_refused_total", "Groups that remember nothing because history_groups others do.",
 		func(s s) uint64 { return s.Unremembered })
 	m.drops = describe("channel_drops_total",

@@ -39,6 +39,27 @@ func AppendDictionary(dst []byte, codec Codec, m map[string]string) []byte {
 	return codec.endMap(dst, at, len(m))
 }
 
+// AppendPair appends a dictionary, which Transcode or CheckDictionary have found to be one, with one more pair. What is
+// not a dictionary is appended as it is.
+func AppendPair(dst []byte, codec Codec, dictionary []byte, key, value string) []byte {
+	c := cursor{codec: codec, buf: dictionary}
+	first := c.peek()
+	switch {
+	case codec == Marshal && first == '{' && dictionary[len(dictionary)-1] == '0':
+		dst = append(dst, dictionary[:len(dictionary)-1]...)
+		dst = codec.appendUTF8(codec.appendUTF8(dst, []byte(key)), []byte(value))
+		return codec.endMap(dst, 0, 0)
+	case codec == Msgpack && isMsgpackMap(first):
+		n := c.mapLength()
+		dst, at := codec.beginMap(dst)
+		dst = append(dst, dictionary[c.off:]...)
+		dst = codec.appendUTF8(codec.appendUTF8(dst, []byte(key)), []byte(value))
+		return codec.endMap(dst, at, n+1)
+	default:
+		return append(dst, dictionary...)
+	}
+}
+
 // transcoder writes what its cursor reads.
 type transcoder struct {
 	cursor

@@ -162,6 +162,26 @@ func same(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
+func TestAppendPair(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		codec      Codec
+		have, want string
+	}{
+		{Marshal, "7b30", "7b" + u("k") + u("v") + "30"},
+		{Marshal, "7b" + u("a") + "4e30", "7b" + u("a") + "4e" + u("k") + u("v") + "30"},
+		{Msgpack, "80", "df00000001a16ba176"},
+		{Msgpack, "81a161c0", "df00000002a161c0a16ba176"},
+		{Msgpack, "de0001a161c0", "df00000002a161c0a16ba176"},
+		{Msgpack, "c0", "c0"},
+		{Marshal, "", ""},
+	} {
+		if got := AppendPair(nil, c.codec, mustHex(t, c.have), "k", "v"); !bytes.Equal(got, mustHex(t, c.want)) {
+			t.Errorf("%s: %x; want %s", c.have, got, c.want)
+		}
+	}
+}
+
 func BenchmarkTranscode(b *testing.B) {
 	message := mustHex(b, "7b"+u("type")+u("chat.message")+u("text")+u("hello")+u("n")+"690100000030")
 	var dst []byte

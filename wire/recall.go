@@ -4,14 +4,11 @@ import (
 	"backline"
 )
 
-// What a process asks about the past of groups, and about who is there; kinds 112 to 119, of the same connection as
+// What a process asks about the past of groups, and about who is there; kinds 113 to 119, of the same connection as
 // those of channels.go. A position is a text that the server gave before, or empty.
 
 // From the process to the server.
 const (
-	// KindTerms (112, 0, capacity, milliseconds): what the process's own configuration says of the channels without an
-	// owner that it sends to from now on: how many messages may wait there, and how long. 0: what the server's says.
-	KindTerms Kind = 112
 	// KindKeep (113, token, group, messages, seconds): the group remembers so many of the last messages for so long.
 	KindKeep Kind = 113
 	// KindHistory (114, token, group, position): what was sent to the group after a position; everything that it
@@ -41,7 +38,7 @@ const (
 // recallShape is how many elements a message of these kinds has.
 func recallShape(kind Kind) int {
 	switch kind {
-	case KindTerms, KindHistory, KindPresence:
+	case KindHistory, KindPresence:
 		return 4
 	case KindKeep, KindExit:
 		return 5
@@ -55,11 +52,9 @@ func recallShape(kind Kind) int {
 // readRecall reads them: Reason is the group, Data the user or the position, Fields the socket and its info; Status and
 // N are the numbers, in their order.
 func (m *Message) readRecall(c *cursor) {
-	if m.Kind != KindTerms {
-		m.Reason = c.name()
-	}
+	m.Reason = c.name()
 	switch m.Kind {
-	case KindTerms, KindKeep:
+	case KindKeep:
 		m.Status, m.N = c.natural(), c.natural()
 	case KindHistory:
 		m.Data = c.name()

@@ -8,6 +8,10 @@ import (
 	"backline/wire"
 )
 
+// PositionKey is what a message of a group that remembers has besides what it was sent with: the position of which clients
+// say, when they come back, that it was the last they saw.
+const PositionKey = "__position__"
+
 // Hub is what sessions need: channels and groups, what was, and who is there.
 type Hub interface {
 	channel.Layer
@@ -19,8 +23,6 @@ type Hub interface {
 func (s *Session) handleRecall(m *wire.Message) bool {
 	group := string(m.Reason)
 	switch m.Kind {
-	case wire.KindTerms:
-		s.terms = channel.Terms{Capacity: m.Status, Expiry: time.Duration(m.N) * time.Millisecond}
 	case wire.KindKeep:
 		s.hub.Keep(group, channel.Retention{
 			Size: min(max(m.Status, 1), maxKept), Age: time.Duration(max(m.N, 1)) * time.Second,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"backline"
 	"backline/channel"
@@ -139,11 +140,29 @@ func TestTermsOverASession(t *testing.T) {
 	t.Parallel()
 	hub := channel.New(channel.Options{})
 	p := newPeer(t, hub, "p", session.Options{})
-	p.say(&wire.Message{Kind: wire.KindTerms, Status: 1, N: 60_000})
 	send := named(wire.KindChannelSend, "thumbs")
 	send.Data = wire.AppendDictionary(nil, wire.Marshal, map[string]string{"text": "x"})
+	send.Status = 1
 	p.say(send)
 	if err := words(p.say(send), "i\x01\x00\x00\x00i\x01\x00\x00\x00"); err != nil { // full, with 1
+		t.Error(err)
+	}
+}
+
+// TestPositionsOfWhatIsDelivered: messages of a group that remembers say where they stand, so that a client can come
+// back with that.
+func TestPositionsOfWhatIsDelivered(t *testing.T) {
+	t.Parallel()
+	hub := channel.New(channel.Options{})
+	p := newPeer(t, hub, "p", session.Options{})
+	p.say(named(wire.KindJoin, "room"))
+	publish := named(wire.KindPublish, "room")
+	publish.Data = wire.AppendDictionary(nil, wire.Marshal, map[string]string{"text": "x"})
+	if answer := p.say(publish); strings.Contains(answer, "__position__") {
+		t.Errorf("a group that remembers nothing: %q", answer)
+	}
+	hub.Keep("room", channel.Retention{Size: 1, Age: time.Minute})
+	if err := words(p.say(publish), "__position__", hub.Since("room", channel.Position{}).Now.String()); err != nil {
 		t.Error(err)
 	}
 }

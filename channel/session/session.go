@@ -51,7 +51,6 @@ type Session struct {
 
 	id     string              // "" before KindAttach; Handle's and Close's
 	joined map[string]struct{} // the groups that it is in: Handle's and Close's
-	terms  channel.Terms       // of what it sends to channels that nobody owns: Handle's
 
 	mu      sync.Mutex
 	token   uint32
@@ -89,11 +88,11 @@ func (s *Session) Handle(m *wire.Message) error {
 	case wire.KindAttach:
 		return s.attach(m.Stream, name)
 	case wire.KindChannelSend:
-		if message := s.message(m, s.termsOf(m)); message != nil {
+		if message := s.message(m, termsOf(m)); message != nil {
 			s.hub.Send(name, message, s.verdictFor(m.Stream))
 		}
 	case wire.KindPublish:
-		if message := s.message(m, s.terms); message != nil {
+		if message := s.message(m, channel.Terms{}); message != nil {
 			s.hub.Publish(name, &channel.Publication{Message: message})
 			s.answer(m.Stream, wire.VerdictDone, 0)
 		}
@@ -109,7 +108,7 @@ func (s *Session) Handle(m *wire.Message) error {
 	case wire.KindChannelUnread:
 		s.hub.Read(name, s, -int(m.Stream))
 	case wire.KindGiveBack:
-		s.hub.GiveBack(name, channel.NewMessageOn(s.terms, s.codec, bytes.Clone(m.Data)))
+		s.hub.GiveBack(name, channel.NewMessage(s.codec, bytes.Clone(m.Data)))
 	case wire.KindEnlist, wire.KindStrike:
 		s.hub.Enlist(name, string(m.Data), m.Kind == wire.KindEnlist, s.verdictFor(m.Stream))
 	case wire.KindFlush:
@@ -153,15 +152,8 @@ func (s *Session) message(m *wire.Message, terms channel.Terms) *channel.Message
 }
 
 // termsOf are the message's own, where it has any: one process may have several layers.
-func (s *Session) termsOf(m *wire.Message) channel.Terms {
-	terms := s.terms
-	if m.Status > 0 {
-		terms.Capacity = m.Status
-	}
-	if m.N > 0 {
-		terms.Expiry = time.Duration(m.N) * time.Millisecond
-	}
-	return terms
+func termsOf(m *wire.Message) channel.Terms {
+	return channel.Terms{Capacity: m.Status, Expiry: time.Duration(m.N) * time.Millisecond}
 }
 
 // answer is not bounded: what waits is what the process asked for.
@@ -256,6 +248,9 @@ func (s *Session) Deliver(group string, p *channel.Publication) bool {
 		return true
 	}
 	data, err := p.Message.In(s.codec)
+	if position := p.Position.String(); position != "" {
+		data = wire.AppendPair(nil, s.codec, data, PositionKey, position)
+	}
 	if err != nil || s.output.Add(s.options.Window, func(b *wire.Batch) { b.AddDeliver(group, data) }) {
 		return true
 	}

@@ -22,10 +22,21 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from . import connection, payload, wire
+from .connection import NoRoom as NoRoom
 from .connection import NoServer as NoServer
 from .mailbox import Limits, new_name, owner_of
 from .parallel import greenlets, not_on_a_loop
 from .payload import MessageTooLarge as MessageTooLarge
+from .recall import aenter as aenter
+from .recall import ahistory as ahistory
+from .recall import akeep as akeep
+from .recall import apresence as apresence
+from .recall import enter as enter
+from .recall import history as history
+from .recall import keep as keep
+from .recall import leave as leave
+from .recall import presence as presence
+from .recall import watchers as watchers
 from .session import LOST, Session
 from .waiting import TaskWaiter, Waiter, blocking_waiter
 

@@ -30,6 +30,10 @@ class NoServer(ConnectionError):
     """There is no server to send to, or it went before it answered."""
 
 
+class NoRoom(Exception):
+    """The server holds as much as its settings allow."""
+
+
 class WorkerLine:
     """A worker's."""
 

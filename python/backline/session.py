@@ -44,6 +44,7 @@ class Session:
         self._groups: dict[str, Group] = {}
         self._layers: dict[str, Limits] = {}
         self._swept = monotonic()
+        self._present: dict[tuple[str, str, str], str] = {}  # who is in which group by which socket: the info
 
     def layer(self, **limits: Any) -> Limits:
         """The limits of one more layer."""
@@ -135,6 +136,21 @@ class Session:
         if gave_up:
             self.send_queued()
 
+    def ask(self, waiter: Waiter, kind: int, *fields: Any) -> bool:
+        """A question that recall.py has: ``waiter.answer`` is what the server says."""
+        return self._question(waiter, kind, *fields)
+
+    def enter(self, who: tuple[str, str, str], info: str) -> None:
+        """The server knows that a user is in a group by a socket; another connection has to say it anew."""
+        with self._lock:
+            self._present[who] = info
+
+    def leave(self, who: tuple[str, str, str]) -> None:
+        """He is not there any more."""
+        with self._lock:
+            self._present.pop(who, None)
+        self._question(None, wire.EXIT, *who)
+
     def _question(self, waiter: Waiter | None, kind: int, *fields: Any) -> bool:
         with self._lock:
             token = 0
@@ -191,6 +207,8 @@ class Session:
         elif kind == wire.ENLISTED or kind == wire.STRUCK:
             (self._enter if kind == wire.ENLISTED else self._withdraw)(message[2], message[3])
             self._outgoing.append((wire.OUTCOME, token, wire.VERDICT_DONE, 0))
+        elif kind == wire.RECALL or kind == wire.PRESENT:
+            self._answer(token, message[2:], woken)
         elif kind == wire.FLUSHED:
             self._forget()
 
@@ -246,6 +264,12 @@ class Session:
             asked.waiting = []
         elif asked is not None:
             asked.verdict, asked.number = verdict, number
+            woken.append(asked)
+
+    def _answer(self, token: int, answer: tuple[Any, ...], woken: list[Waiter]) -> None:
+        asked = self._asked.pop(token, None)
+        if isinstance(asked, Waiter):
+            asked.verdict, asked.answer = wire.VERDICT_DONE, answer
             woken.append(asked)
 
     # The rest is called with the lock.
@@ -324,6 +348,7 @@ class Session:
             first: list[wire.Outgoing] = [(wire.ATTACH, self._token(), self.id)]
             # The others' JOIN is queued, and so is what the first connection is to read.
             first += [(wire.JOIN, 0, group) for group, members in self._groups.items() if members.joined]
+            first += [(wire.ENTER, 0, *who, info) for who, info in self._present.items()]
             for channel, box in self._boxes.items():
                 if not box.owned and (wanted := box.wanted()) > 0:
                     box.asked += wanted
@@ -358,7 +383,7 @@ class Session:
     def waited_for(self) -> bool:
         """Whether somebody would miss something without a connection."""
         with self._lock:
-            return bool(self._groups) or any(box.waiters for box in self._boxes.values())
+            return bool(self._groups or self._present) or any(box.waiters for box in self._boxes.values())
 
     def abandon(self) -> None:
         """Nobody waits for anything any more."""

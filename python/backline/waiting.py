@@ -26,7 +26,7 @@ def native(name: str) -> Any:
 class Waiter:
     """Somebody who waits. What came of it is in ``verdict`` and ``number``."""
 
-    __slots__ = ("number", "signalled", "verdict")
+    __slots__ = ("answer", "number", "signalled", "verdict")
 
     loop: Any = None  # the event loop that finish() has to be called on; None: any thread may
 
@@ -34,6 +34,7 @@ class Waiter:
         self.signalled = False  # by the mailbox it waits for
         self.verdict = -1
         self.number = 0
+        self.answer: tuple[Any, ...] = ()  # to questions that have longer ones
 
     def finish(self) -> None:
         """Let it go on."""

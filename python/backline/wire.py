@@ -86,7 +86,6 @@ STRUCK: Final = 84  # token, group, channel
 FLUSHED: Final = 85  # 0
 
 # What was sent to groups, and who is there.
-TERMS: Final = 112  # 0, capacity, milliseconds
 KEEP: Final = 113  # token, group, messages, seconds
 HISTORY: Final = 114  # token, group, position
 ENTER: Final = 115  # token, group, user, socket, info

@@ -1,0 +1,107 @@
+"""Groups that remember what was sent to them, and who is there, for all workers of a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from harness import Server, eventually
+from test_health import Operator, with_admin
+
+Serve = Callable[..., Server]
+
+
+def ask(server: Server, path: str, **query: str) -> Any:
+    return said(server, path, **query)["did"]
+
+
+def said(server: Server, path: str, **query: str) -> Any:
+    answer = server.get(f"{path}?{urlencode(query)}")
+    assert answer.status == 200, server.log
+    return json.loads(answer.text)
+
+
+def texts(history: Any) -> list[str]:
+    return [message["text"] for _, message in history["messages"]]
+
+
+@pytest.mark.parametrize("loop", ["threads", "gevent"])
+def test_who_was_away_gets_what_was_missed_or_hears_that_it_cannot(serve: Serve, loop: str) -> None:
+    server = serve("remembering:app", "-k", loop, "-w", "2", "--history", "chat.*=3/1h")
+    assert ask(server, "/history", group="chat.1") == {"messages": [], "complete": False, "position": ""}
+    ask(server, "/send", group="chat.1", text="1")
+    first = ask(server, "/history", group="chat.1")
+    assert texts(first) == ["1"] and first["complete"]
+    for text in "234":
+        ask(server, "/send", group="chat.1", text=text)
+        ask(server, "/send", group="other", text=text)
+    missed = ask(server, "/history", group="chat.1", after=first["position"])
+    assert texts(missed) == ["2", "3", "4"] and missed["complete"]
+    assert missed["messages"][-1][0] == missed["position"]
+    later = ask(server, "/history", group="chat.1", after=missed["messages"][1][0])
+    assert texts(later) == ["4"] and later["complete"]
+    ask(server, "/send", group="chat.1", text="5")
+    gap = ask(server, "/history", group="chat.1", after=first["position"])
+    assert texts(gap) == [] and not gap["complete"], "never a part of what was missed"
+    assert texts(ask(server, "/history", group="chat.1")) == ["3", "4", "5"]
+    for unknown in ("1-1", "nonsense"):
+        assert not ask(server, "/history", group="chat.1", after=unknown)["complete"]
+    assert ask(server, "/history", group="other")["messages"] == []
+    ask(server, "/keep", group="other", messages="2", seconds="60")
+    ask(server, "/send", group="other", text="kept")
+    assert texts(ask(server, "/history", group="other")) == ["kept"]
+
+
+def test_presence_is_right_a_second_after_a_crash(serve: Serve) -> None:
+    server = serve("remembering:app", "-w", "2", "--presence-leave-delay", "60")
+    by = {socket: said(server, "/enter", user="ann", socket=socket)["pid"] for socket in ("phone", "tab")}
+    by["desk"] = said(server, "/enter", user="bob", socket="desk")["pid"]
+    there = ask(server, "/presence")
+    assert [each["user"] for each in there["who"]] == ["ann", "bob"]
+    assert there["who"][0]["sockets"] == {"phone": {"device": "phone"}, "tab": {"device": "tab"}}
+    assert (there["users"], there["sockets"]) == (2, 3)
+    ask(server, "/leave", user="ann", socket="nowhere")
+    victim = by["phone"]
+    left = sorted(socket for socket, pid in by.items() if pid != victim)
+    os.kill(victim, signal.SIGKILL)
+    killed = time.monotonic()
+    eventually(lambda: sockets(server, left), "only those of the other worker being there")
+    assert time.monotonic() - killed < 1
+
+
+def sockets(server: Server, want: list[str]) -> bool:
+    """Whether just these are there."""
+    there = ask(server, "/presence")
+    return there["sockets"] == len(want) and sorted(each for user in there["who"] for each in user["sockets"]) == want
+
+
+def test_watchers_are_told_and_messages_have_positions(serve: Serve) -> None:
+    server = serve("remembering:live", "-w", "2", "--presence-leave-delay", "0")
+    answer = json.loads(server.get("/").text)
+    joined, left, message = answer["told"]
+    assert joined == {"type": "presence.join", "group": "room", "user": "ann", "info": "null"}
+    assert left == {**joined, "type": "presence.leave"}
+    assert answer["there"] == {"users": 0, "sockets": 0, "who": []}
+    assert message["text"] == "end" and message["__position__"] == answer["then"]["position"]
+    assert answer["then"]["messages"] == [[message["__position__"], {"text": "end"}]]
+
+
+def test_the_hub_is_counted(serve: Serve, tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "admin.sock")
+    server = serve("remembering:app", "-w", "1", "--history", "*=10/1h", *with_admin(operator))
+    ask(server, "/send", text="1")
+    ask(server, "/enter", user="ann", socket="1")
+    with operator.connect() as client:
+        text = client.request("GET", "/-/metrics").text
+    for line in (
+        "backline_group_publications_total 2", "backline_histories 2", "backline_present_sockets 1",
+        "backline_channel_processes 1", "backline_groups 2", "backline_group_members 0",
+    ):  # fmt: skip
+        assert f"\n{line}\n" in text, text

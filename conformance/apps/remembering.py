@@ -1,4 +1,4 @@
-"""Groups that remember, and who is in them: every path calls a function of backline.channels with the query's values."""
+"""Groups that remember, and who is in them: every path calls a function of backline.channels."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@
     channels.presence("chat.1").users                 # how many are there
     channels.leave("chat.1", user="ann", socket=self.channel_name)
 
-A group remembers what ``--history`` says of its name, or ``keep`` of it; messages of such a group have their position under
-"__position__". Whoever is in the group ``watchers(group)`` gets a message {"type": "presence.join", "group": ..., "user":
-..., "info": "<JSON>"} when a user comes, and "presence.leave" when his last socket has been gone for
+A group remembers what ``--history`` says of its name, or ``keep`` of it; messages of such a group have their position
+under "__position__". Whoever is in the group ``watchers(group)`` gets a message {"type": "presence.join", "group": ...,
+"user": ..., "info": "<JSON>"} when a user comes, and "presence.leave" when his last socket has been gone for
 ``--presence-leave-delay``.
 """
 

@@ -85,15 +85,18 @@ type remembered struct {
 // keep makes a group remember. The caller holds its lock.
 func (h *Hub) keep(g *group, retention Retention, public bool) {
 	r := g.ring
+	counted := r != nil && (r.public || !public)
+	if !counted && h.rings(public).Add(1) > int64(h.options.HistoryGroups) {
+		h.rings(public).Add(-1)
+		h.counts.unremembered.Add(1)
+		return
+	}
 	if r == nil {
-		if h.counts.rings.Add(1) > int64(h.options.HistoryGroups) {
-			h.counts.rings.Add(-1)
-			h.counts.unremembered.Add(1)
-			return
-		}
 		r = &ring{Retention: retention, floor: h.last.at(g.hash).Load()}
 		g.ring = r
 		h.kept.add(g)
+	} else if !counted {
+		h.rings(false).Add(-1)
 	}
 	r.used = time.Now().UnixNano()
 	if !public {
@@ -106,6 +109,15 @@ func (h *Hub) keep(g *group, retention Retention, public bool) {
 			h.evict(r) // these have no offsets
 		}
 	}
+}
+
+// rings counts those that remember: the ones that were told to apart from those for which somebody waits, which come
+// and go with clients and may not take the others' place.
+func (h *Hub) rings(public bool) *atomic.Int64 {
+	if public {
+		return &h.counts.histories
+	}
+	return &h.counts.waits
 }
 
 // Keep implements Recaller.
@@ -159,8 +171,8 @@ func (h *Hub) forget(g *group) {
 	for g.ring.items.len() > 0 {
 		h.evict(g.ring)
 	}
+	h.rings(g.ring.public).Add(-1)
 	g.ring = nil
-	h.counts.rings.Add(-1)
 }
 
 // expire frees what a group no longer needs. The caller holds its lock.
@@ -171,7 +183,9 @@ func (h *Hub) expire(g *group, now time.Time) {
 		}
 	}
 	if r := g.ring; r != nil {
-		h.expireRing(r, now)
+		if h.expireRing(r, now); r.items.len() == 0 {
+			r.items = deque[remembered]{} // it may have grown for one lively hour
+		}
 		idle := time.Duration(now.UnixNano() - r.used)
 		if r.public && len(g.members) == 0 && idle > r.Age+countsLive || !r.public && idle > 2*r.Age {
 			h.forget(g)

@@ -171,14 +171,37 @@ func TestWaitsAreForgotten(t *testing.T) {
 		h.JoinFrom("room", m, channel.Position{Sequence: h.Sequence()})
 		publish(h, "room", "1")
 		h.Leave("room", m)
-		if s := h.Statistics(); s.Groups != 1 || s.Histories != 1 {
+		if s := h.Statistics(); s.Groups != 1 || s.Waits != 1 {
 			t.Errorf("at once: %+v", s)
 		}
 		time.Sleep(3 * time.Minute)
-		if s := h.Statistics(); s.Groups != 0 || s.Histories != 0 || s.HistoryBytes != 0 {
+		if s := h.Statistics(); s.Groups != 0 || s.Waits != 0 || s.HistoryBytes != 0 {
 			t.Errorf("three minutes later: %+v", s)
 		}
 	})
+}
+
+// TestWaitsTakeNobodysPlace: clients that wait in any number of groups leave room for those that are told to remember.
+func TestWaitsTakeNobodysPlace(t *testing.T) {
+	t.Parallel()
+	h := channel.New(channel.Options{HistoryGroups: 2})
+	cursor := channel.Position{Sequence: h.Sequence()}
+	m := &member{}
+	for i := range 3 {
+		expect(t, "nothing was published", h.JoinFrom(fmt.Sprint("wait", i), m, cursor), true)
+	}
+	for _, group := range []string{"a", "b", "wait0"} {
+		h.Keep(group, channel.Retention{Size: 1, Age: time.Hour})
+	}
+	if s := h.Statistics(); s.Histories != 2 || s.Waits != 2 || s.Unremembered != 2 {
+		t.Errorf("statistics: %+v", s)
+	}
+	h.Flush()
+	h.JoinFrom("wait0", m, cursor)
+	h.Keep("wait0", channel.Retention{Size: 1, Age: time.Hour})
+	if s := h.Statistics(); s.Histories != 1 || s.Waits != 0 {
+		t.Errorf("one that becomes the other: %+v", s)
+	}
 }
 
 // TestJoinFromHasNoGap: whoever joins while others publish gets each publication once and in its order, from the position

@@ -28,7 +28,8 @@ type Options struct {
 
 	// History says which groups remember what was published to them; the first pattern that fits counts.
 	History []HistoryRule
-	// HistoryGroups bounds how many do; others remember nothing. Default 100,000.
+	// HistoryGroups bounds how many do, and, apart from them, for how many groups what is published while clients are
+	// about to wait for it is remembered. Others remember nothing. Default 100,000.
 	HistoryGroups int
 	// HistoryBytes bounds the memory of all of them, and HistoryGroupBytes that of one: beyond, the group that is
 	// published to forgets its oldest. Default 64 MiB and 1 MiB.

@@ -14,7 +14,7 @@ import (
 
 // counts are kept by everybody, without a lock.
 type counts struct {
-	groups, members, enlisted, rings, historyBytes, waiting, waitingBytes atomic.Int64
+	groups, members, enlisted, histories, waits, historyBytes, waiting, waitingBytes atomic.Int64
 
 	published, delivered, sent, expired, lost, unremembered atomic.Uint64
 }
@@ -24,8 +24,9 @@ type Statistics struct {
 	Groups, Members, Processes int64
 	// Waiting are the messages in channels that nobody owns.
 	Waiting, WaitingBytes int64
-	// Histories are the groups that remember, HistoryBytes what they remember.
-	Histories, HistoryBytes int64
+	// Histories are the groups that were told to remember, Waits those that remember for a moment because somebody waited
+	// for them, HistoryBytes what all of them do.
+	Histories, Waits, HistoryBytes int64
 	// Users and Sockets are those who are present.
 	Present int64
 
@@ -49,7 +50,7 @@ func (h *Hub) Statistics() Statistics {
 	return Statistics{
 		Groups: c.groups.Load(), Members: c.members.Load(), Processes: int64(processes),
 		Waiting: c.waiting.Load(), WaitingBytes: c.waitingBytes.Load(),
-		Histories: c.rings.Load(), HistoryBytes: c.historyBytes.Load(), Present: int64(present),
+		Histories: c.histories.Load(), Waits: c.waits.Load(), HistoryBytes: c.historyBytes.Load(), Present: int64(present),
 		Published: c.published.Load(), Delivered: c.delivered.Load(), Sent: c.sent.Load(),
 		Expired: c.expired.Load(), Lost: c.lost.Load(), Unremembered: c.unremembered.Load(),
 	}

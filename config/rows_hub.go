@@ -67,7 +67,8 @@ func historyRows() []Setting {
 		{
 			Key: "history_groups", Flags: []string{"history-groups"}, Kind: KindInt, Default: "100000", Unit: "groups", Min: "1",
 			Max: "10000000", Group: group,
-			Help:  "Groups that may have a history at a time; further ones remember nothing, which `/-/metrics` counts.",
+			Help: "Groups that may have a history at a time; further ones remember nothing, which `/-/metrics` counts. As many others remember for a minute what is sent to them while clients are about to wait " +
+				"for it; beyond, the application is asked once more where something may have been missed.",
 			field: func(c *Config) any { return &c.HistoryGroups },
 		},
 	}

@@ -78,7 +78,8 @@ def test_every_type_crosses(layers: Layers) -> None:
     async def test(layer: BacklineChannelLayer) -> None:
         await layer.send("thumbs", {**message, "tuple": (1, (2,))})
         assert await soon(layer, "thumbs") == {**message, "tuple": [1, [2]]}
-        for wrong in ({1: 2}, {"a": {1}}, {"a": 2**64}, {"a": object()}, {"a": {"b": [1j]}}):
+        wrongs: list[Any] = [{1: 2}, {"a": {1}}, {"a": 2**64}, {"a": object()}, {"a": {"b": [1j]}}]
+        for wrong in wrongs:
             with pytest.raises(TypeError):
                 await layer.send("thumbs", wrong)
 
@@ -240,7 +241,8 @@ def test_many_receivers_share_a_channel(layers: Layers) -> None:
         await asyncio.sleep(0)
         for n in range(5):
             await layer.send("thumbs", {"n": n})
-        done, pending = set(), set(waiting)
+        done: set[asyncio.Future[Any]] = set()
+        pending: set[asyncio.Future[Any]] = set(waiting)
         while len(done) < 5:
             found, pending = await asyncio.wait(pending, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
             assert found

@@ -49,8 +49,7 @@ def join_each(server: Server, group: str, workers: int) -> dict[int, str]:
     found: dict[int, str] = {}
 
     def joined() -> bool:
-        for pid, channel in in_parallel(8, lambda n: ask(server, f"join/{group}/m{n}")):  # type: ignore[misc]
-            found[pid] = channel
+        found.update(in_parallel(8, lambda n: ask(server, f"join/{group}/m{n}")))  # type: ignore[arg-type]
         return len(found) == workers
 
     eventually(joined, f"members in {workers} workers")

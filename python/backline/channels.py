@@ -10,8 +10,8 @@
     message = channels.receive(name, timeout=30)            # {"text": "hello"}
 
 A message is a dictionary of plain values. It is delivered at most once, within 60 s, and a channel holds 100 that
-nobody has read. A worker reaches the server over the connection it has; any other process over the server's control socket,
-which it finds when it runs in the same folder and as the same user, or by BACKLINE_SOCKET.
+nobody has read. A worker reaches the server over the connection it has; any other process over the server's control
+socket, which it finds when it runs in the same folder and as the same user, or by BACKLINE_SOCKET.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Endpoint:
         data = payload.dump(message)
         session, _ = self._here()
         if greenlets():
-            # Under gevent each greenlet runs a loop of its own on the one thread, and asyncio knows of one loop a thread:
-            # where this one stops, another greenlet finds a loop running that is not its.
+            # Under gevent each greenlet runs a loop of its own on the one thread, and asyncio knows of one loop a
+            # thread: where this one stops, another greenlet finds a loop running that is not its.
             session.publish(None, group, data)
             return
         _judge(await self._task(lambda waiter: session.publish(waiter, group, data)), group, data)

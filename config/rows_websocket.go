@@ -18,8 +18,8 @@ func webSocketPoolRows(group string) []Setting {
 		{
 			Key: "websocket_workers", Flags: []string{"websocket-workers"}, Kind: KindInt, Default: "1", Unit: "processes", Min: "1", Max: "1024",
 			Group: group,
-			Help: "Worker processes for websocket. One holds many thousands of sockets, and sees all of them; with more, what one socket sends to others " +
-				"has to cross processes (a channel layer).",
+			Help: "Worker processes for websocket. One holds many thousands of sockets. What sockets send to each other crosses processes by a channel layer " +
+				"(backline.layer), not by variables of the application.",
 			field: func(c *Config) any { return &c.WebSocketWorkers },
 		},
 	}

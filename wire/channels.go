@@ -32,7 +32,7 @@ const (
 	KindStrike Kind = 73
 	// KindFlush (74, token): forget every message and every membership.
 	KindFlush Kind = 74
-	// KindOutcome (75, token, verdict, n): answers KindTake and KindEnlisted.
+	// KindOutcome (75, token, verdict, n): answers KindChannelTake and KindEnlisted.
 	KindOutcome Kind = 75
 )
 
@@ -40,9 +40,9 @@ const (
 const (
 	// KindVerdict (80, token, verdict, n): what has become of it.
 	KindVerdict Kind = 80
-	// KindTake (81, token, channel, message): a message for a channel that the process owns, or, with token 0, which is
+	// KindChannelTake (81, token, channel, message): a message for a channel that the process owns, or, with token 0, which is
 	// not answered, one that it reads.
-	KindTake Kind = 81
+	KindChannelTake Kind = 81
 	// KindDeliver (82, 0, group, message): a message for every channel of the process that is in the group.
 	KindDeliver Kind = 82
 	// KindEnlisted (83, token, group, channel): another process puts one of its channels into a group.
@@ -124,7 +124,7 @@ func (b *Batch) AddVerdict(token uint32, verdict Verdict, n int) {
 
 // AddTake gives a message for a channel. It is written as the process's codec has it.
 func (b *Batch) AddTake(token uint32, channel string, message []byte) {
-	b.begin(KindTake, token, 4)
+	b.begin(KindChannelTake, token, 4)
 	b.buf = b.codec.appendBytes(b.codec.appendText(b.buf, channel), message)
 }
 

@@ -202,7 +202,7 @@ class Session:
             self._deliver(message[2], message[3], now, woken)
         elif kind == wire.VERDICT:
             self._decide(token, message[2], message[3], woken)
-        elif kind == wire.TAKE:
+        elif kind == wire.CHANNEL_TAKE:
             self._take(token, message[2], message[3], now, woken)
         elif kind == wire.ENLISTED or kind == wire.STRUCK:
             (self._enter if kind == wire.ENLISTED else self._withdraw)(message[2], message[3])
@@ -323,6 +323,7 @@ class Session:
 
     def _forget(self) -> None:
         self._groups.clear()
+        self._present.clear()
         for box in self._boxes.values():
             box.items.clear()
 

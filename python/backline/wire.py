@@ -79,7 +79,7 @@ OUTCOME: Final = 75  # token, verdict, n
 
 # Channels, from the server.
 VERDICT: Final = 80  # token, verdict, n
-TAKE: Final = 81  # token, channel, message
+CHANNEL_TAKE: Final = 81  # token, channel, message
 DELIVER: Final = 82  # 0, group, message
 ENLISTED: Final = 83  # token, group, channel
 STRUCK: Final = 84  # token, group, channel

@@ -91,7 +91,7 @@ def test_one_message_for_all_members(hub: Hub) -> None:
 
 def test_verdicts_of_a_channel_that_others_send_to(hub: Hub) -> None:
     name = hub.new()
-    hub.session.take([(wire.TAKE, token, name, b"x") for token in (5, 6, 7)])
+    hub.session.take([(wire.CHANNEL_TAKE, token, name, b"x") for token in (5, 6, 7)])
     assert [each[1:] for each in hub.told] == [
         (5, wire.VERDICT_DONE, 0),
         (6, wire.VERDICT_DONE, 0),
@@ -109,7 +109,7 @@ def test_a_channel_of_nobody_is_read_as_often_as_somebody_waits(hub: Hub) -> Non
     assert hub.told == [(wire.CHANNEL_UNREAD, 1, "thumbs")]
     hub.told.clear()
     # Two come all the same: the second was on its way.
-    hub.session.take([(wire.TAKE, 0, "thumbs", b"1"), (wire.TAKE, 0, "thumbs", b"2")])
+    hub.session.take([(wire.CHANNEL_TAKE, 0, "thumbs", b"1"), (wire.CHANNEL_TAKE, 0, "thumbs", b"2")])
     assert hub.told == [(wire.GIVE_BACK, 0, "thumbs", b"2")]
     assert first.wait(0)
     hub.told.clear()

@@ -188,7 +188,7 @@ def test_the_document_has_every_kind() -> None:
     assert document == kinds
 
 
-@pytest.mark.parametrize("vector", vectors("jobs.json") + vectors("channels.json"))
+@pytest.mark.parametrize("vector", vectors("jobs.json") + vectors("channels.json") + vectors("recall.json"))
 def test_what_the_server_writes_is_the_job(vector: Any) -> None:
     payload = bytes.fromhex(vector["marshal"])
     assert wire.Decoder().feed(packet(payload)) == plain(vector["value"])

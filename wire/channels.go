@@ -40,8 +40,8 @@ const (
 const (
 	// KindVerdict (80, token, verdict, n): what has become of it.
 	KindVerdict Kind = 80
-	// KindChannelTake (81, token, channel, message): a message for a channel that the process owns, or, with token 0, which is
-	// not answered, one that it reads.
+	// KindChannelTake (81, token, channel, message): a message for a channel that the process owns, or, with token 0,
+	// which is not answered, one that it reads.
 	KindChannelTake Kind = 81
 	// KindDeliver (82, 0, group, message): a message for every channel of the process that is in the group.
 	KindDeliver Kind = 82

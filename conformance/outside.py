@@ -17,5 +17,6 @@ def fresh() -> None:
     """As if the process had not had channels yet."""
     line, connection._line = connection._line, None
     if isinstance(line, connection.SocketLine):
-        line.session.abandon()
+        line.session._groups.clear()
+        line.session._boxes.clear()
         line.close()

@@ -11,8 +11,8 @@ import (
 	"backline"
 )
 
-// A process that is no worker reaches the hub over this path, which upgrades its connection to the packets of the worker
-// protocol: docs/protocol.md, "Channels".
+// A process that is no worker reaches the hub over this path, which upgrades its connection to the packets of the
+// worker protocol: docs/protocol.md, "Channels".
 const (
 	channelsPath  = "/v1/channels"
 	channelsToken = "backline-channels"

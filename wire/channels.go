@@ -2,8 +2,8 @@ package wire
 
 import "fmt"
 
-// The messages of a process that has channels: on a worker's control connection, or on a connection of its own. Those of
-// the process have kinds 64 to 79, those of the server 80 to 95. token numbers a question, from 1 to 2^31-1, until
+// The messages of a process that has channels: on a worker's control connection, or on a connection of its own. Those
+// of the process have kinds 64 to 79, those of the server 80 to 95. token numbers a question, from 1 to 2^31-1, until
 // KindVerdict or KindOutcome answers it.
 
 // From the process to the server.
@@ -84,8 +84,8 @@ func channelShape(kind Kind) int {
 	}
 }
 
-// readChannel reads them: Reason is the name of the channel or group, Data the message, or KindEnlist's channel, Status a
-// capacity or a verdict, N its milliseconds or number.
+// readChannel reads them: Reason is the name of the channel or group, Data the message, or KindEnlist's channel, Status
+// a capacity or a verdict, N its milliseconds or number.
 func (m *Message) readChannel(c *cursor) {
 	switch m.Kind {
 	case KindOutcome:

@@ -40,8 +40,8 @@ type Output interface {
 	Add(limit int, add func(*wire.Batch)) bool
 }
 
-// Session is one process, as the hub sees it. Take and its kind are called by whoever sends, Handle and Close by the one
-// goroutine that reads what the process writes.
+// Session is one process, as the hub sees it. Take and its kind are called by whoever sends, Handle and Close by the
+// one goroutine that reads what the process writes.
 type Session struct {
 	hub     Hub
 	options Options
@@ -133,7 +133,7 @@ func (s *Session) attach(token uint32, id string) error {
 	case id == "" || strings.ContainsAny(id, ".!"):
 		return fmt.Errorf("the id %q; expected letters and digits", id)
 	}
-	if err := s.hub.Attach(id, s); err != nil {
+	if s.hub.Attach(id, s) != nil {
 		s.answer(token, wire.VerdictTaken, 0)
 		return nil
 	}

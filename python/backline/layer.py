@@ -86,7 +86,7 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
         await self._channels.aflush()
 
     async def close(self) -> None:
-        """Forget this layer's channels in this process."""
+        """End a connection that nobody needs: nothing that was sent or joined is forgotten."""
         self._channels.close()
 
     async def close_pools(self) -> None:

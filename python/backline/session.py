@@ -385,22 +385,3 @@ class Session:
         """Whether somebody would miss something without a connection."""
         with self._lock:
             return bool(self._groups or self._present) or any(box.waiters for box in self._boxes.values())
-
-    def abandon(self) -> None:
-        """Nobody waits for anything any more."""
-        with self._lock:
-            self._forget()
-            self._boxes.clear()
-
-    def close(self, limits: Limits) -> None:
-        """Forget a layer's channels."""
-        with self._lock:
-            for group, members in list(self._groups.items()):
-                for channel in list(members.channels):
-                    if layer_of(channel) == limits.number:
-                        self._withdraw(group, channel)
-            for channel, box in list(self._boxes.items()):
-                if box.limits is limits and not box.waiters:
-                    box.items.clear()
-                    self._settle(channel, box)
-        self.send_queued()

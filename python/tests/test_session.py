@@ -172,15 +172,6 @@ def test_what_expired_is_swept(hub: Hub) -> None:
     assert hub.told == [(wire.LEAVE, 0, "room")]
 
 
-def test_a_layer_that_closes(hub: Hub) -> None:
-    name = hub.new()
-    hub.session.add(ThreadWaiter(), "room", name)
-    hub.session.send(ThreadWaiter(), hub.limits, name, b"x")
-    hub.session.close(hub.limits)
-    assert not hub.session._boxes
-    assert not hub.session.waited_for()
-
-
 class Sub(str):
     __slots__ = ()
 

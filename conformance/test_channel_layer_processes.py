@@ -66,9 +66,7 @@ def test_groups_of_several_workers(start: Callable[..., Server], kind: tuple[str
         _, said = ask(server, f"{action}/room/{n}")
         assert said in ("said", 0), server.log
         assert channels.receive(mine, timeout=PATIENCE) == {"text": str(n)}
-    # Under gevent asgiref cannot run two at once: asyncio takes the loops of two greenlets for two of one thread.
-    action = "say" if "gevent" in kind else "django_says"
-    in_parallel(8, lambda n: ask(server, f"{action}/room/{n}"))
+    in_parallel(8, lambda n: ask(server, f"django_says/room/{n}"))
     assert sorted(channels.receive(mine, timeout=PATIENCE)["text"] for _ in range(8)) == list("01234567")
 
 

@@ -84,11 +84,6 @@ class Endpoint:
         """Send a message to every channel of a group. Those that are full lose it, which nobody is told."""
         data = payload.dump(message)
         session, _ = self._here()
-        if greenlets():
-            # Under gevent each greenlet runs a loop of its own on the one thread, and asyncio knows of one loop a
-            # thread: where this one stops, another greenlet finds a loop running that is not its.
-            session.publish(None, group, data)
-            return
         _judge(await self._task(lambda waiter: session.publish(waiter, group, data)), group, data)
 
     async def agroup_add(self, group: str, channel: str) -> None:

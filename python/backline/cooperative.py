@@ -34,11 +34,12 @@ _allocate_lock: Final = monkey.get_original("_thread", "allocate_lock")
 def patch(control: Control) -> None:
     """Patch the process, and let the control thread tell where greenlets wait."""
     monkey.patch_all()
-    already = sys.modules.get("psycopg2.extensions")  # by sitecustomize, or a .pth file
-    if already is not None:
-        _have_psycopg2_wait(already)
-    else:
-        sys.meta_path.insert(0, WhenImported("psycopg2.extensions", _have_psycopg2_wait))
+    for name, then in (("psycopg2.extensions", _have_psycopg2_wait), ("asyncio", _have_loops_in_greenlets)):
+        already = sys.modules.get(name)  # by sitecustomize, or a .pth file
+        if already is not None:
+            then(already)
+        else:
+            sys.meta_path.insert(0, WhenImported(name, then))
     control.extra = Stacks({}).of
 
 
@@ -87,6 +88,24 @@ def _have_psycopg2_wait(extensions: Any) -> None:
                 raise extensions.OperationalError(f"psycopg2 is in the state {state}, which nothing is known of")
 
     extensions.set_wait_callback(wait)
+
+
+def _have_loops_in_greenlets(asyncio: Any) -> None:
+    """Let each greenlet run an event loop. asyncio knows of one a thread, in C, where it cannot see greenlets: the
+    second async_to_sync that runs in a worker at the same time would find the first one's. Its functions in Python ask
+    threading.local, which is a greenlet's here."""
+    import threading
+
+    class Running(threading.local):
+        loop_pid = (None, None)
+
+    events = asyncio.events
+    events._running_loop = Running()
+    for name in ("_get_running_loop", "_set_running_loop", "get_running_loop", "get_event_loop"):
+        inner = getattr(events, f"_py_{name}", None)
+        if inner is not None:
+            setattr(events, name, inner)
+            setattr(asyncio, name, inner)
 
 
 def close_django_connections() -> None:

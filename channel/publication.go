@@ -42,14 +42,15 @@ type Position struct {
 	Sequence uint64
 }
 
-// size is about what it takes of memory.
+// size is about what it takes of memory, with one more form of the message, and of the WebSocket's, that members have
+// made of them.
 func (p *Publication) size() int {
 	n := 256 + len(p.Stream) + len(p.ID) + len(p.PrevID)
 	if p.Message != nil {
-		n += messageCost + p.Message.Size()
+		n += messageCost + 2*p.Message.Size()
 	}
 	if p.Socket != nil {
-		n += len(p.Socket.Data)
+		n += 2 * len(p.Socket.Data)
 	}
 	if r := p.Response; r != nil {
 		n += len(r.Body) + len(r.Reason)

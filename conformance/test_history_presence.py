@@ -6,16 +6,19 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from harness import Server, eventually
+from harness import PATIENCE, Server, eventually
+from sockets import connect
 from test_health import Operator, with_admin
 
 Serve = Callable[..., Server]
+Heard = Generator[tuple[str, str], None, None]
 
 
 def ask(server: Server, path: str, **query: str) -> Any:
@@ -111,3 +114,68 @@ def test_the_hub_is_counted(serve: Serve, tmp_path: Path) -> None:
         "backline_channel_processes 1", "backline_groups 2", "backline_group_members 0",
     ):  # fmt: skip
         assert f"\n{line}\n" in text, text
+
+
+MESSAGES = 120
+
+
+def socket_from(server: Server, last: str) -> Heard:
+    with connect(server, f"/?{urlencode({'after': last})}") as socket:
+        while True:
+            position, _, text = str(socket.message()).partition(" ")
+            yield position, text
+
+
+def events_from(server: Server, last: str) -> Heard:
+    with server.connect() as client:
+        client.send_request("GET", "/", {"Last-Event-ID": last} if last else {})
+        client.head()
+        buffer = b""
+        for chunk in client.chunks():
+            buffer += chunk or b""
+            while b"\n\n" in buffer:
+                event, buffer = buffer.split(b"\n\n", 1)
+                first, _, second = event.decode().partition("\n")
+                yield (first[4:], second[6:]) if second else ("", first[2:])
+
+
+@pytest.mark.parametrize("client", [socket_from, events_from])
+def test_a_client_that_comes_back_misses_nothing(serve: Serve, client: Callable[[Server, str], Heard]) -> None:
+    server = serve("remembering:resuming", "-w", "2", "--history", "room=1000/1h")
+    got: list[str] = []
+    last, ready = "", Event()
+
+    def publish() -> None:
+        assert ready.wait(PATIENCE)
+        for n in range(MESSAGES):
+            assert server.get(f"/send?text={n}").status == 204
+
+    publisher = Thread(target=publish)
+    publisher.start()
+    while len(got) < MESSAGES:
+        before = len(got)
+        for position, text in client(server, last):
+            if not position:
+                assert text == "ready", f"after {got}: {text}"
+                ready.set()
+                continue
+            last = position
+            got.append(text)
+            if len(got) == MESSAGES or len(got) >= before + 7:
+                break  # the connection is lost, while others send
+    publisher.join()
+    assert got == [str(n) for n in range(MESSAGES)]
+
+
+def test_a_client_that_comes_back_too_late_is_told(serve: Serve) -> None:
+    server = serve("remembering:resuming", "-w", "1", "--history", "room=2/1h")
+    first = socket_from(server, "")
+    assert next(first) == ("", "ready")
+    assert server.get("/send?text=0").status == 204
+    position, _ = next(first)
+    first.close()
+    for n in range(1, 4):
+        server.get(f"/send?text={n}")
+    late = socket_from(server, position)
+    assert next(late) == ("", "lost")
+    late.close()

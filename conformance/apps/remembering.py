@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import parse_qsl
@@ -56,3 +56,54 @@ async def live(scope: dict[str, Any], receive: Any, send: Any) -> None:
     body = json.dumps({"told": told, "there": asdict(there), "then": asdict(then)}).encode()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": body})
+
+
+async def resuming(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """An event stream, or a WebSocket, that goes on after the position that its client says; /send sends to all."""
+    if scope["type"] == "lifespan":
+        return
+    query = dict(parse_qsl(scope["query_string"].decode()))
+    if scope["path"] == "/send":
+        await channels.agroup_send("room", query)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+        return
+    after = dict(scope["headers"]).get(b"last-event-id", b"").decode() or query.get("after", "")
+    emit = await (_socket if scope["type"] == "websocket" else _events)(receive, send)
+    name = channels.new_channel()
+    await channels.agroup_add("room", name)
+    found = await channels.ahistory("room", after)
+    if after and not found.complete:
+        await emit("", "lost")
+    for position, message in found.messages if after else []:
+        await emit(position, message["text"])
+    already = {position for position, _ in found.messages}
+    await emit("", "ready")
+    while True:
+        message = await channels.areceive(name)
+        if message["__position__"] not in already:
+            await emit(message["__position__"], message["text"])
+
+
+Emit = Callable[[str, str], Awaitable[None]]
+
+
+async def _socket(receive: Any, send: Any) -> Emit:
+    await receive()
+    await send({"type": "websocket.accept"})
+
+    async def emit(position: str, text: str) -> None:
+        await send({"type": "websocket.send", "text": f"{position} {text}"})
+
+    return emit
+
+
+async def _events(_receive: Any, send: Any) -> Emit:
+    kind = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": kind})
+
+    async def emit(position: str, text: str) -> None:
+        event = f"id: {position}\ndata: {text}\n\n" if position else f": {text}\n\n"
+        await send({"type": "http.response.body", "body": event.encode(), "more_body": True})
+
+    return emit

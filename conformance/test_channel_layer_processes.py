@@ -252,3 +252,23 @@ def test_a_slow_process_is_dropped_for_and_counted(start: Callable[..., Server])
             channels.group_send("room", {"n": n, "text": "x" * 50_000})
             assert channels.receive(name, timeout=PATIENCE)["n"] == n
     server.wait_for("messages to groups are dropped: a process does not read them")
+
+
+def test_runworker(start: Callable[..., Server]) -> None:
+    """Channels' own command, unchanged, beside the server: what was sent before it came is done too."""
+    start()
+    mine = channels.new_channel()
+    channels.group_add("made", mine)
+    for n in range(5):
+        channels.send("thumbs", {"type": "make", "picture": n})
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    command = [sys.executable, "-c", "import thumbs; thumbs.main()"]
+    with subprocess.Popen(command, cwd=APPS, env=environ) as worker:
+        try:
+            made = [channels.receive(mine, timeout=PATIENCE) for _ in range(5)]
+            channels.send("thumbs", {"type": "make", "picture": 5})
+            made.append(channels.receive(mine, timeout=PATIENCE))
+        finally:
+            worker.terminate()
+    assert sorted(each["thumb"] for each in made) == list(range(6))
+    assert {each["pid"] for each in made} == {worker.pid}

@@ -71,8 +71,8 @@ type Recaller interface {
 	// a sequence, where it has one; else everything that is remembered.
 	Since(group string, from Position) Recall
 	// JoinFrom makes m a member and delivers to it what Since gives, before anything that is published later: nothing is
-	// missed and nothing comes twice. Do not call it with a lock held that m's Deliver takes. Where the answer is not
-	// Complete, m is a member all the same.
+	// missed and nothing comes twice to whoever was not a member before. Do not call it with a lock held that m's
+	// Deliver takes. Where the answer is not Complete, m is a member all the same.
 	JoinFrom(group string, m Member, from Position) Recall
 	// Sequence is this node's cursor. Whoever looks at what publishers have written, having asked for the cursor before,
 	// has missed nothing but what After gives for it.

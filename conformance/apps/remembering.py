@@ -77,11 +77,10 @@ async def resuming(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await emit("", "lost")
     for position, message in found.messages if after else []:
         await emit(position, message["text"])
-    already = {position for position, _ in found.messages}
     await emit("", "ready")
     while True:
         message = await channels.areceive(name)
-        if message["__position__"] not in already:
+        if found.is_new(message):
             await emit(message["__position__"], message["text"])
 
 

@@ -41,6 +41,13 @@ class History:
     complete: bool
     position: str
 
+    def is_new(self, message: dict[str, Any]) -> bool:
+        """Whether a message that a channel got is of after this history. A channel may get a message that was sent
+        before it came to the group, where the process was there already, and that is on its way."""
+        epoch, _, offset = str(message.get("__position__", "")).partition("-")
+        known, _, last = self.position.partition("-")
+        return epoch != known or not known or int(offset) > int(last)
+
 
 @dataclass(frozen=True, slots=True)
 class Present:

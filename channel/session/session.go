@@ -133,12 +133,13 @@ func (s *Session) attach(token uint32, id string) error {
 	case id == "" || strings.ContainsAny(id, ".!"):
 		return fmt.Errorf("the id %q; expected letters and digits", id)
 	}
-	if s.hub.Attach(id, s) != nil {
-		s.answer(token, wire.VerdictTaken, 0)
-		return nil
+	verdict, n := wire.VerdictDone, s.options.MaxMessage
+	if s.hub.Attach(id, s) == nil {
+		s.id = id
+	} else {
+		verdict, n = wire.VerdictTaken, 0
 	}
-	s.id = id
-	s.answer(token, wire.VerdictDone, s.options.MaxMessage)
+	s.answer(token, verdict, n)
 	return nil
 }
 

@@ -82,6 +82,19 @@ def test_consumers_of_several_workers(start: Callable[..., Server]) -> None:
             assert [json.loads(each.message()) for each in sockets] == [{"text": text}] * 6
 
 
+def test_a_consumer_that_fails_leaves_its_groups(start: Callable[..., Server]) -> None:
+    server = start("asgi_channels:app", "--workers", "1", env=LAYER)
+
+    def memberships() -> Any:
+        return json.loads(server.get("/memberships").body)
+
+    with connect(server, "/fails", SITE) as socket:
+        assert memberships() == ["fragile"]
+        socket.send("x")
+        socket.closed()
+        eventually(lambda: memberships() == [], "it has left the group")
+
+
 def test_a_management_command_of_a_folder(start: Callable[..., Server], tmp_path: Path) -> None:
     """It finds the server of its folder without being told where its socket is."""
     server = start("layer_members:app", "--control-socket", "")

@@ -96,6 +96,13 @@ class Room(AsyncJsonWebsocketConsumer):
         await self.send_json({"text": event["text"]})
 
 
+class Fails(AsyncWebsocketConsumer):
+    groups = ("fragile",)
+
+    async def receive(self, text_data=None, bytes_data=None):
+        raise ZeroDivisionError("in a consumer that is in a group")
+
+
 class Who(WebsocketConsumer):
     """Sees who is logged in, with the database."""
 
@@ -152,11 +159,22 @@ def announce(request, name):
     return HttpResponse("announced")
 
 
+def memberships(request):
+    from backline import connection
+
+    return JsonResponse(sorted(connection.current()._groups), safe=False)
+
+
 def seen(request):
     return JsonResponse(NOTES[request.META["QUERY_STRING"]], safe=False)
 
 
-urlpatterns = [path("enter/<name>", enter), path("announce/<name>", announce), path("seen", seen)]
+urlpatterns = [
+    path("enter/<name>", enter),
+    path("announce/<name>", announce),
+    path("seen", seen),
+    path("memberships", memberships),
+]
 sockets = [
     path("sync/<name>", Sync.as_asgi()),
     path("async/<name>", Async.as_asgi()),
@@ -168,6 +186,7 @@ sockets = [
     path("meets", Meets.as_asgi()),
     path("slow", Slow.as_asgi()),
     path("broken", Broken.as_asgi()),
+    path("fails", Fails.as_asgi()),
 ]
 app = ProtocolTypeRouter(
     {

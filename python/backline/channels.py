@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from . import connection, payload, wire
@@ -70,6 +71,11 @@ class Endpoint:
         """A channel of this process. It is a name and no more: what is never used costs nothing."""
         session, limits = self._here()
         return new_name(session.id, limits, prefix)
+
+    def end(self, channel: str) -> None:
+        """Forget a channel, and that it is in groups."""
+        with suppress(NoServer):
+            self._here()[0].end(channel)
 
     # For coroutines.
 

@@ -8,6 +8,7 @@ over its control socket. How, is in channels.py; here are the words and the rule
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from channels.exceptions import ChannelFull, MessageTooLarge
 from channels.layers import BaseChannelLayer
 
 from . import channels as plain
+from .call import Call
 from .mailbox import CAPACITY, EXPIRY, GROUP_EXPIRY, Patterns
 
 
@@ -59,8 +61,14 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
         return await self._channels.areceive(channel)
 
     async def new_channel(self, prefix: str = "specific") -> str:
-        """A channel of this process: a name, for which nothing has to be sent."""
-        return self._channels.new_channel(prefix)
+        """A channel of this process: a name, for which nothing has to be sent. That of a consumer ends with its
+        connection, however the consumer ends: one that fails leaves no group by itself."""
+        channel = self._channels.new_channel(prefix)
+        task = asyncio.current_task()
+        # Of the call itself, which makes its channel first thing: what async_to_sync runs has a task for a moment.
+        if task is not None and getattr(task.get_coro(), "cr_code", None) is Call.run.__code__:
+            task.add_done_callback(lambda _: self._channels.end(channel))
+        return channel
 
     async def group_add(self, group: str, channel: str) -> None:
         """Put a channel into a group."""

@@ -42,6 +42,7 @@ class Session:
         self._asked: dict[int, Waiter | Group] = {}  # whom a verdict is for
         self._boxes: dict[str, Box] = {}
         self._groups: dict[str, Group] = {}
+        self._of: dict[str, set[str]] = {}  # the groups of each channel of ours that is in any
         self._layers: dict[str, Limits] = {}
         self._swept = monotonic()
         self._present: dict[tuple[str, str, str], str] = {}  # who is in which group by which socket: the info
@@ -100,6 +101,14 @@ class Session:
             self._withdraw(group, channel)
         self.send_queued()
         return False
+
+    def end(self, channel: str) -> None:
+        """Nobody will receive from this channel of ours again."""
+        with self._lock:
+            for group in list(self._of.get(channel, ())):
+                self._withdraw(group, channel)
+            self._boxes.pop(channel, None)
+        self.send_queued()
 
     def receive(self, waiter: Waiter, limits: Limits, channel: str) -> bytes | None:
         """The next message; None: the waiter is told when there may be one."""
@@ -160,12 +169,7 @@ class Session:
             elif waiter is not None:
                 waiter.verdict = wire.VERDICT_DONE  # for all that anybody can know
             self._outgoing.append((kind, token, *fields))
-        try:
-            self.send_queued()
-        except BaseException:
-            with self._lock:
-                self._asked.pop(token, None)
-            raise
+        self.send_queued()  # where that fails, lost() has been called
         return token != 0
 
     def _token(self) -> int:
@@ -234,9 +238,8 @@ class Session:
             if limits is None:
                 return wire.VERDICT_DONE, 0, None  # nobody here will ever read it
             box = self._boxes[channel] = Box(limits, channel, True)
-        if not box.put(data, now):
-            return wire.VERDICT_FULL, box.capacity, None
-        return wire.VERDICT_DONE, 0, box.next() if box.waiters else None
+        done = box.put(data, now)
+        return (wire.VERDICT_DONE, 0, box.next()) if done else (wire.VERDICT_FULL, box.capacity, None)
 
     def _take(self, token: int, channel: str, data: bytes, now: float, woken: list[Waiter]) -> None:
         if owner_of(channel) == self.id:
@@ -281,6 +284,7 @@ class Session:
             self._join(group, members)
         members.channels.pop(channel, None)  # so that the oldest stand first
         members.channels[channel] = monotonic()
+        self._of.setdefault(channel, set()).add(group)
         return members
 
     def _join(self, group: str, members: Group) -> None:
@@ -290,7 +294,13 @@ class Session:
 
     def _withdraw(self, group: str, channel: str) -> None:
         members = self._groups.get(group)
-        if members is not None and members.channels.pop(channel, None) is not None and not members.channels:
+        if members is None or members.channels.pop(channel, None) is None:
+            return
+        groups = self._of[channel]
+        groups.discard(group)
+        if not groups:
+            del self._of[channel]
+        if not members.channels:
             del self._groups[group]
             self._outgoing.append((wire.LEAVE, 0, group))
 
@@ -323,6 +333,7 @@ class Session:
 
     def _forget(self) -> None:
         self._groups.clear()
+        self._of.clear()
         self._present.clear()
         for box in self._boxes.values():
             box.items.clear()

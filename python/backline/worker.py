@@ -57,7 +57,7 @@ def greet(conn: socket.socket) -> dict[str, Any]:
 def import_application(conn: socket.socket, control: Control, settings: dict[str, Any]) -> Loaded:
     """Import it, or say why that cannot be done, and end."""
     host.connection = control
-    os.environ["BACKLINE_WORKERS"] = str(settings["workers"])  # for layer.py, and whoever else shares between processes
+    os.environ["BACKLINE_WORKERS"] = str(settings["workers"])  # for whoever shares between processes
     sys.path[:0] = [path for path in (*settings["pythonpath"], os.getcwd()) if path not in sys.path]
     if settings.get("worker_class") == "gevent":
         _patch(conn, control)

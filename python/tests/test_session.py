@@ -160,6 +160,17 @@ def test_a_write_that_fails_leaves_nothing(hub: Hub) -> None:
     assert not session.waited_for()
 
 
+def test_a_channel_that_ends(hub: Hub) -> None:
+    name, other = hub.new(), hub.new()
+    for group, channel in (("a", name), ("b", name), ("b", other)):
+        hub.session.add(ThreadWaiter(), group, channel)
+    hub.session.take([(wire.DELIVER, 0, "b", b"x")])
+    hub.told.clear()
+    hub.session.end(name)
+    assert hub.told == [(wire.LEAVE, 0, "a")]
+    assert set(hub.session._boxes) == set(hub.session._of) == {other}
+
+
 def test_what_expired_is_swept(hub: Hub) -> None:
     limits = hub.session.layer(expiry=0.0, group_expiry=0.0)
     name = new_name(hub.session.id, limits)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 from uuid import uuid4
 
+from . import wire
 from .waiting import Waiter
 
 CAPACITY: Final = 100
@@ -107,6 +108,18 @@ class Box:
     def wanted(self) -> int:
         """How many more messages the hub should give; negative for fewer."""
         return len(self.waiters) - len(self.items) - self.asked
+
+    def changes(self, channel: str) -> list[wire.Outgoing]:
+        """What the hub has to know, of a channel that nobody owns."""
+        # The newest goes back first, and each in front of the ones before: then they stand as they stood.
+        told: list[wire.Outgoing] = [(wire.GIVE_BACK, 0, channel, data) for data in self.surplus()]
+        wanted = self.wanted()
+        self.asked += wanted
+        if wanted > 0:
+            told.append((wire.CHANNEL_READ, wanted, channel))
+        elif wanted < 0:
+            told.append((wire.CHANNEL_UNREAD, -wanted, channel))
+        return told
 
     def idle(self) -> bool:
         """Whether nothing would be lost without it."""

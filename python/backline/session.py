@@ -19,9 +19,11 @@ from uuid import uuid4
 
 from . import wire
 from .mailbox import Box, Group, Limits, layer_of, owner_of
+from .parallel import greenlets
 from .waiting import Waiter, native, wake_all
 
 LOST: Final = 99  # a verdict of our own: the server went before it gave one
+TELL: Final = 1.0  # seconds between lines in the log about channels that are full
 SWEEP: Final = 15.0  # seconds between looks for what nobody has read in time
 
 logger = logging.getLogger("backline.channels")
@@ -44,7 +46,8 @@ class Session:
         self._groups: dict[str, Group] = {}
         self._of: dict[str, set[str]] = {}  # the groups of each channel of ours that is in any
         self._layers: dict[str, Limits] = {}
-        self._swept = monotonic()
+        self._swept, self._told = monotonic(), -TELL
+        self._over: tuple[int, int, str] | None = None  # what take() has to tell of channels that are full
         self._present: dict[tuple[str, str, str], str] = {}  # who is in which group by which socket: the info
 
     def layer(self, **limits: Any) -> Limits:
@@ -197,8 +200,13 @@ class Session:
                 self._obey(message, now, woken)
             if now - self._swept > SWEEP:
                 self._sweep(now)
+            over, self._over = self._over, None
         self._wake(woken)
         self.send_queued()
+        # Without the lock, since handlers may send; not under gevent, whose locks are not for this thread.
+        if over and now - self._told > TELL and not greenlets():
+            self._told = now
+            logger.info("%s of %s channels over capacity in group %s", *over)
 
     def _obey(self, message: wire.Incoming, now: float, woken: list[Waiter]) -> None:
         kind, token = message[0], message[1]
@@ -228,7 +236,7 @@ class Session:
             full += verdict == wire.VERDICT_FULL
         if full:
             self.dropped += full
-            logger.info("%s of %s channels over capacity in group %s", full, len(members.channels), group)
+            self._over = (full, len(members.channels), group)
 
     def _put(self, channel: str, data: bytes, now: float) -> tuple[int, int, Waiter | None]:
         """Put a message into a channel of ours: the verdict, its number, and who has to be woken."""
@@ -307,14 +315,7 @@ class Session:
     def _settle(self, channel: str, box: Box) -> None:
         """Tell the hub what a channel that nobody owns wants and does not want, and forget one that is idle."""
         if not box.owned:
-            # The newest goes back first, and each in front of the ones before: then they stand as they stood.
-            self._outgoing += [(wire.GIVE_BACK, 0, channel, data) for data in box.surplus()]
-            wanted = box.wanted()
-            box.asked += wanted
-            if wanted > 0:
-                self._outgoing.append((wire.CHANNEL_READ, wanted, channel))
-            elif wanted < 0:
-                self._outgoing.append((wire.CHANNEL_UNREAD, -wanted, channel))
+            self._outgoing += box.changes(channel)
         if box.idle():
             self._boxes.pop(channel, None)
 

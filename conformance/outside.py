@@ -7,8 +7,10 @@ import sys
 from harness import ROOT
 
 sys.path.insert(0, str(ROOT / "python"))
+# The package is embedded as it lies there: nothing compiled may come into its folder.
+sys.pycache_prefix = sys.pycache_prefix or str(ROOT / "build" / "pycache")
 
-from backline import channels, connection, layer, wire
+from backline import channels, connection, layer, wire  # noqa: E402
 
 __all__ = ["channels", "connection", "fresh", "layer", "wire"]
 

@@ -104,7 +104,7 @@ def test_a_management_command_of_a_folder(start: Callable[..., Server], tmp_path
         "async_to_sync(BacklineChannelLayer().group_send)('room', {'text': 'command'})"
     )
     environ = {key: value for key, value in os.environ.items() if key != "BACKLINE_SOCKET"}
-    environ |= {"PYTHONPATH": str(ROOT / "python"), "XDG_STATE_HOME": STATE.name}
+    environ |= {"PYTHONPATH": str(ROOT / "python"), "PYTHONDONTWRITEBYTECODE": "1", "XDG_STATE_HOME": STATE.name}
     subprocess.run([sys.executable, "-c", code], cwd=APPS, env=environ, check=True, timeout=PATIENCE)
     assert ask(server, f"receive/10/{name}")[1] == {"text": "command"}
 
@@ -274,7 +274,7 @@ def test_runworker(start: Callable[..., Server]) -> None:
     channels.group_add("made", mine)
     for n in range(5):
         channels.send("thumbs", {"type": "make", "picture": n})
-    environ = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-c", "import thumbs; thumbs.main()"]
     with subprocess.Popen(command, cwd=APPS, env=environ) as worker:
         try:

@@ -82,7 +82,8 @@ func shape(kind Kind) int {
 		return 5
 	case KindAccept, KindClose, KindReturn, KindStall, KindCrowd:
 		return 4
-	case KindData, KindError, KindRead, KindHint, KindTrace, KindReport, KindSend, KindSendPart, KindTake:
+	case KindData, KindError, KindRead, KindHint, KindTrace, KindReport, KindSend, KindSendPart,
+		KindSocketJoin, KindSocketLeave, KindTake:
 		return 3
 	case KindEnd, KindDone, KindAlive:
 		return 2
@@ -119,6 +120,8 @@ func (m *Message) read(c *cursor) {
 		m.readFields(c)
 	case KindSend, KindSendPart:
 		m.readMessage(c)
+	case KindSocketJoin, KindSocketLeave:
+		m.readGroup(c)
 	case KindClose:
 		m.Status = c.natural()
 		m.Data = c.bytes()
@@ -172,6 +175,13 @@ func (m *Message) readMessage(c *cursor) {
 	}
 	if m.Text && !utf8.Valid(m.Data) {
 		m.blame(errors.New("a text message has characters that UTF-8 cannot carry (lone surrogates)"))
+	}
+}
+
+// readGroup reads the name of a group.
+func (m *Message) readGroup(c *cursor) {
+	if m.Data = c.name(); len(m.Data) == 0 {
+		c.fail(errors.New("a group without a name"))
 	}
 }
 

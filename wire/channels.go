@@ -1,6 +1,10 @@
 package wire
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
 
 // The messages of a process that has channels: on a worker's control connection, or on a connection of its own. Those
 // of the process have kinds 64 to 79, those of the server 80 to 95. token numbers a question, from 1 to 2^31-1, until
@@ -34,6 +38,9 @@ const (
 	KindFlush Kind = 74
 	// KindOutcome (75, token, verdict, n): answers KindChannelTake and KindEnlisted.
 	KindOutcome Kind = 75
+	// KindBroadcast (76, token, group, data): send a WebSocket message, str or bytes, to the sockets in a group that the
+	// server delivers to.
+	KindBroadcast Kind = 76
 )
 
 // From the server to the process.
@@ -77,7 +84,7 @@ func channelShape(kind Kind) int {
 		return 3
 	case KindChannelSend:
 		return 6
-	case KindPublish, KindGiveBack, KindEnlist, KindStrike, KindOutcome:
+	case KindPublish, KindGiveBack, KindEnlist, KindStrike, KindOutcome, KindBroadcast:
 		return 4
 	default:
 		return 0
@@ -100,6 +107,11 @@ func (m *Message) readChannel(c *cursor) {
 	case KindPublish, KindGiveBack:
 		m.Reason = c.name()
 		m.Data = c.bytes()
+	case KindBroadcast:
+		m.Reason = c.name()
+		if m.Data, m.Text = c.text(); m.Text && !utf8.Valid(m.Data) {
+			m.blame(errors.New("a text message has characters that UTF-8 cannot carry (lone surrogates)"))
+		}
 	case KindEnlist, KindStrike:
 		m.Reason = c.name()
 		m.Data = c.name()

@@ -119,6 +119,10 @@ const (
 	KindOffload Kind = 48
 	// KindReturn (49, stream, outcome, data): the function has returned or raised; the stream's number is free.
 	KindReturn Kind = 49
+	// KindSocketJoin (50, stream, group): from now on, or from KindAccept on, the server writes what is broadcast to this
+	// group to the WebSocket itself. KindSocketLeave (51, stream, group) ends that; the socket's end ends all.
+	KindSocketJoin  Kind = 50
+	KindSocketLeave Kind = 51
 	// KindTake (52, stream, token): the application has answered a WebSocket's handshake with bytes of its own, and wants
 	// the client's connection to write them to. Answered with KindGiven; after 1 the WebSocket is accepted, and KindClose
 	// or KindError follow when the application has returned.

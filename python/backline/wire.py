@@ -58,6 +58,8 @@ SEND_PART: Final = 46  # stream, data
 CLOSE: Final = 47  # stream, code, reason
 OFFLOAD: Final = 48  # token, function, arguments, timeout
 RETURN: Final = 49  # stream, outcome, data
+SOCKET_JOIN: Final = 50  # stream, group
+SOCKET_LEAVE: Final = 51  # stream, group
 TAKE: Final = 52  # stream, token
 STALL: Final = 56  # stream, milliseconds, text
 REPORT: Final = 57  # token, text
@@ -76,6 +78,7 @@ ENLIST: Final = 72  # token, group, channel
 STRIKE: Final = 73  # token, group, channel
 FLUSH: Final = 74  # token
 OUTCOME: Final = 75  # token, verdict, n
+BROADCAST: Final = 76  # token, group, data
 
 # Channels, from the server.
 VERDICT: Final = 80  # token, verdict, n

@@ -3,6 +3,8 @@ package channel
 import (
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // Publication is what is published to a group. Each member takes the form that is made for it, and ignores a
@@ -50,7 +52,7 @@ func (p *Publication) size() int {
 		n += messageCost + 2*p.Message.Size()
 	}
 	if p.Socket != nil {
-		n += 2 * len(p.Socket.Data)
+		n += 2 * len(p.Socket.Data) // a frame is kept with it, mostly one and not compressed
 	}
 	if r := p.Response; r != nil {
 		n += len(r.Body) + len(r.Reason)
@@ -92,6 +94,27 @@ func ParsePosition(text string) (p Position, ok bool) {
 type SocketMessage struct {
 	Data []byte
 	Text bool
+
+	making sync.Mutex // one member makes a form, and others wait for it rather than make it too
+	forms  [socketForms]atomic.Pointer[[]byte]
+}
+
+// socketForms is how many forms there may be: one for each way to frame it, which package websocket knows (Framings).
+const socketForms = 9
+
+// Form gives the message as members of one kind take it, made by the first of them. form is below socketForms.
+func (m *SocketMessage) Form(form int, framed func(data []byte, text bool) []byte) []byte {
+	if found := m.forms[form].Load(); found != nil {
+		return *found
+	}
+	m.making.Lock()
+	defer m.making.Unlock()
+	if found := m.forms[form].Load(); found != nil {
+		return *found
+	}
+	made := framed(m.Data, m.Text)
+	m.forms[form].Store(&made)
+	return made
 }
 
 // Response is a whole HTTP answer.

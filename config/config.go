@@ -119,6 +119,7 @@ type Config struct {
 	WebSocketMaxMessage         int64
 	WebSocketMaxFragments       int
 	WebSocketWindow             int64
+	WebSocketGroups             int
 	WebSocketCompression        bool
 	WebSocketHandover           bool
 	WebSocketCompressionLevel   int

@@ -44,9 +44,16 @@ func webSocketMessageRows(group string) []Setting {
 		{
 			Key: "websocket_window", Flags: []string{"websocket-window"}, Kind: KindSize, Default: "64KiB", Unit: "bytes",
 			Min: "4KiB", Max: "16MiB", Group: group,
-			Help: "What may wait for a client; then the application's send() waits. A larger window smooths bursts, and every slow client may take " +
+			Help: "What may wait for a client; then the application's send() waits, and what is broadcast to its groups is dropped for it. A larger window smooths bursts, and every slow client may take " +
 				"this much memory.",
 			field: func(c *Config) any { return &c.WebSocketWindow },
+		},
+		{
+			Key: "websocket_groups", Flags: []string{"websocket-groups"}, Kind: KindInt, Default: "100", Unit: "groups",
+			Min: "1", Max: "10000", Group: group,
+			Help: "Groups that one socket may be in so that the server itself delivers to it (backline.group.add); joining another one raises an error. " +
+				"Each takes some 100 bytes.",
+			field: func(c *Config) any { return &c.WebSocketGroups },
 		},
 		{
 			Key: "websocket_compression", Flags: []string{"websocket-compression", "ws-per-message-deflate"}, Kind: KindBool, Default: "true",

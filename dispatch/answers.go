@@ -165,6 +165,10 @@ func (w *WorkerConn) pass(ex *Exchange, before state, m *wire.Message) {
 		ex.Socket.Message(ex, m.Data, m.Text, m.Kind == wire.KindSend)
 	case wire.KindClose:
 		ex.Socket.Close(ex, m.Status, m.Data)
+	case wire.KindSocketJoin:
+		ex.Socket.Join(ex, m.Data)
+	case wire.KindSocketLeave:
+		ex.Socket.Leave(ex, m.Data)
 	case wire.KindData:
 		ex.Client.Data(ex, m.Data)
 	case wire.KindEnd:
@@ -273,6 +277,8 @@ func allowed(ex *Exchange, kind wire.Kind) bool {
 		return ex.Socket != nil && ex.wsgi && !ex.taking && (ex.state == stateSent || ex.state == stateEnded)
 	case wire.KindSend, wire.KindSendPart:
 		return ex.Socket != nil && (ex.state == stateOpen || ex.state == stateEnded)
+	case wire.KindSocketJoin, wire.KindSocketLeave:
+		return ex.Socket != nil && ex.state != stateAnswered
 	}
 	return !beginsAnswer(kind) || ex.state != stateAnswered && ex.state != stateOpen
 }
@@ -287,6 +293,8 @@ func next(now state, m *wire.Message) state {
 	case m.Kind == wire.KindAccept:
 		return stateOpen
 	case now == stateOpen && (m.Kind == wire.KindSend || m.Kind == wire.KindSendPart):
+		return now
+	case m.Kind == wire.KindSocketJoin, m.Kind == wire.KindSocketLeave:
 		return now
 	case m.Kind == wire.KindRead || m.Kind == wire.KindHint || m.Kind == wire.KindTake:
 		return now

@@ -22,6 +22,9 @@ type Socket interface {
 	Take(ex *Exchange)
 	// Close says that the application closes the socket, or refuses it if it is not accepted.
 	Close(ex *Exchange, code int, reason []byte)
+	// Join says that the socket becomes a member of a group, before it is accepted or after; Leave ends that.
+	Join(ex *Exchange, group []byte)
+	Leave(ex *Exchange, group []byte)
 }
 
 // park takes an accepted socket out of the requests in flight: limits count what runs, and a socket mostly waits. The

@@ -26,6 +26,10 @@ func (c *client) Close(_ *Exchange, code int, reason []byte) {
 	c.events <- fmt.Sprintf("close %d %s", code, reason)
 }
 
+func (c *client) Join(_ *Exchange, group []byte) { c.events <- "join " + string(group) }
+
+func (c *client) Leave(_ *Exchange, group []byte) { c.events <- "leave " + string(group) }
+
 // socket submits a WebSocket's handshake.
 func (b *bundle) socket(path string) *client {
 	c := b.request("GET", path)
@@ -74,6 +78,22 @@ func TestSocket(t *testing.T) {
 		t.Errorf("stream %d, expected the socket's number again", m.Stream)
 	}
 	w.Answer(stream, "")
+}
+
+// TestSocketGroups: a socket joins before it is accepted, and after; a request that is none cannot.
+func TestSocketGroups(t *testing.T) {
+	b := setup(t, Options{QueueSize: 8})
+	w := b.attach("asgi", 2)
+	c := b.socket("/ws")
+	stream := w.Expect(wire.KindRequest).Stream
+	w.Send(dispatchtest.Tuple{wire.KindSocketJoin, stream, "early"}, dispatchtest.Tuple{wire.KindAccept, stream, nil, []dispatchtest.Tuple{}},
+		dispatchtest.Tuple{wire.KindSocketJoin, stream, "room"}, dispatchtest.Tuple{wire.KindSocketLeave, stream, "early"},
+		dispatchtest.Tuple{wire.KindClose, stream, 1000, ""}, dispatchtest.Tuple{wire.KindSocketLeave, stream, "room"},
+		dispatchtest.Tuple{wire.KindDone, stream})
+	c.expect("wanted 262144 true", "join early", "accept ", "join room", "leave early", "close 1000 ")
+	plain := b.submit("GET", "/")
+	w.Send(dispatchtest.Tuple{wire.KindSocketJoin, w.Expect(wire.KindRequest).Stream, "room"})
+	plain.expect("fail worker")
 }
 
 // TestSocketsAreNotInFlight: sockets that wait do not keep requests from a worker, nor do they count for its choice

@@ -323,6 +323,7 @@ func (c *conn) dropExchange() {
 	c.answer.release()
 	if c.ex != nil {
 		c.ex.Release()
+		c.leaveGroups()
 		c.ex, c.ws = nil, nil
 	}
 	c.body.reset(c.server)

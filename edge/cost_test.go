@@ -83,7 +83,7 @@ func TestIdleConnections(t *testing.T) {
 }
 
 // needDescriptors skips a test for which this process may not have enough.
-func needDescriptors(t *testing.T, n int) {
+func needDescriptors(t testing.TB, n int) {
 	t.Helper()
 	const others = 200
 	var limit syscall.Rlimit

@@ -103,6 +103,9 @@ func (c *conn) sendNext() (n int, more bool) {
 		}
 		c.out.copies = true // for this answer; others may lie on another file system
 	}
+	if c.out.gathers() {
+		return c.sendShared()
+	}
 	piece, err := c.out.peek(c.server)
 	if err != nil {
 		c.unreadable(err)

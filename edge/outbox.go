@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 type outbox struct {
 	memory []byte
 	off    int
+	shared *shared // nil but for WebSockets that get what others get too
 	file   *os.File
 	read   int64 // file[read:size] waits
 	size   int64
@@ -34,11 +36,15 @@ func (o *outbox) empty() bool { return o.waiting() == 0 }
 
 // waiting is the number of bytes that have not left.
 func (o *outbox) waiting() int64 {
-	return int64(len(o.memory)-o.off) + o.size - o.read + o.left
+	return int64(len(o.memory)-o.off) + o.shared.waiting() + o.size - o.read + o.left
 }
 
 // add appends p.
 func (o *outbox) add(p []byte, s *Server) error {
+	if o.shared != nil {
+		o.shared.add(bytes.Clone(p)) // a WebSocket's, whose window bounds it
+		return nil
+	}
 	if o.file == nil && o.answer == nil && len(o.memory)-o.off+len(p) <= s.options.AnswerMemory {
 		if o.off > 0 && len(o.memory)+len(p) > cap(o.memory) {
 			o.memory = o.memory[:copy(o.memory, o.memory[o.off:])]
@@ -99,6 +105,8 @@ func (o *outbox) peek(s *Server) ([]byte, error) {
 	switch {
 	case o.off < len(o.memory):
 		return o.memory[o.off:], nil
+	case o.shared != nil:
+		return o.shared.frames[0], nil
 	case len(o.piece) > 0:
 		return o.piece, nil
 	case o.read < o.size:
@@ -134,6 +142,11 @@ func (o *outbox) advance(n int) {
 	case o.off < len(o.memory):
 		if o.off += n; o.off == len(o.memory) {
 			o.memory, o.off = nil, 0
+		}
+		return
+	case o.shared != nil:
+		if o.shared.advance(n); len(o.shared.frames) == 0 {
+			o.shared = nil
 		}
 		return
 	case o.read < o.size:

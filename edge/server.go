@@ -29,6 +29,7 @@ type Server struct {
 	shut        chan struct{} // closed when nobody new is accepted
 	released    chan struct{} // closed when nothing but WebSockets is left after that
 	connected   atomic.Int64
+	couriers    []*courier                // set by Run, before anybody connects
 	watchers    atomic.Pointer[[]watcher] // set by Run, used by Cut too
 	emptied     chan struct{}             // gets a value when the last connection ends while draining
 	roomy       chan struct{}             // gets a value when a connection ends: the listeners may have waited for it
@@ -92,6 +93,9 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...*Lis
 	for _, w := range *s.watchers.Load() {
 		group.Go(func() { w.run(inner) })
 	}
+	for _, k := range s.couriers {
+		group.Go(func() { k.run(inner) })
+	}
 	group.Go(func() { s.keepTime(inner) })
 	group.Go(s.http2.run)
 	for _, l := range listeners {
@@ -147,6 +151,7 @@ func (s *Server) openWatchers() error {
 			return err
 		}
 		all = append(all, w)
+		s.couriers = append(s.couriers, newCourier())
 	}
 	s.watchers.Store(&all)
 	return nil

@@ -19,6 +19,8 @@ type WebSockets struct {
 	// Window is how much of what the application sends may wait for the client, in units of wire.Cost; then its send()
 	// waits. The workers are told the same. Default 64 KiB.
 	Window int
+	// Groups is how many groups one socket may be in. The workers are told the same. Default 100.
+	Groups int
 	// WriteTimeout is how long a client may take nothing of what waits for it; then it is cut off. Default 30 s.
 	WriteTimeout time.Duration
 	// PingInterval is after how long a silent client is asked for a sign of life, and PingTimeout how long it has to give
@@ -30,6 +32,7 @@ type WebSockets struct {
 
 func (o *WebSockets) setDefaults() {
 	setDefault(&o.Window, 64<<10)
+	setDefault(&o.Groups, 100)
 	setDefault(&o.WriteTimeout, 30*time.Second)
 	setDefault(&o.PingInterval, 20*time.Second)
 	setDefault(&o.PingTimeout, 20*time.Second)
@@ -60,6 +63,8 @@ type socket struct {
 
 	heard  int64 // when the client last sent anything
 	pinged int64 // when it was last asked for a sign of life, 0 when it has given one
+
+	membership *membership // nil for one that is in no group
 }
 
 // end notes how the socket ended; the first end counts.
@@ -141,6 +146,7 @@ func (c *conn) Accept(ex *dispatch.Exchange, m *wire.Message) {
 	}
 	ex.Shrink()
 	c.phase = phaseSocket
+	c.joinGroups()
 	if c.server.draining.Load() {
 		c.leave()
 	}
@@ -193,18 +199,12 @@ func (c *conn) Message(ex *dispatch.Exchange, data []byte, text, last bool) {
 		c.server.recycleAnswer(buffer)
 		c.answer.held += wire.Cost(data, text)
 		c.credit(0)
+		c.encloseLater()
 		if !waited && !c.out.empty() {
 			c.watcher.hurry(c) // its deadline is now how long nothing is taken
 		}
 	}
 	c.proceed()
-}
-
-func kindOf(text bool) websocket.Kind {
-	if text {
-		return websocket.Text
-	}
-	return websocket.Binary
 }
 
 // Close implements dispatch.Socket. Before it is accepted, closing is refusing (ASGI www 2.4.6).
@@ -231,6 +231,7 @@ func (c *conn) closeSocket(code int, reason string) {
 		return
 	}
 	ws.closing = true
+	c.leaveGroups()
 	ws.end(code, reason)
 	c.write(websocket.AppendClose(nil, code, reason))
 	c.touch()

@@ -21,6 +21,27 @@ func NewWriter(codecs *Codecs, deflate Deflate) Writer {
 	return w
 }
 
+// Framings is how many kinds of writers there are, as Framing tells them apart.
+const Framings = maxWindowBits - minWindowBits + 2
+
+// Framing tells writers apart by what they make of whole messages: two from the same Codecs for which it gives the same
+// make the same bytes, because no message refers to one before it. It is below Framings.
+func (w *Writer) Framing() int {
+	if w.windowBits == 0 {
+		return 0
+	}
+	return int(w.windowBits) - minWindowBits + 1
+}
+
+// Within tells whether a message has begun and not ended: until then no other may begin (RFC 6455 5.4).
+func (w *Writer) Within() bool { return w.continues }
+
+// AppendWhole appends a whole message in one frame, as a writer does that is within none.
+func (w *Writer) AppendWhole(dst []byte, kind Kind, data []byte) []byte {
+	other := Writer{codecs: w.codecs, windowBits: w.windowBits}
+	return other.Append(dst, kind, data, true)
+}
+
 // Append appends one frame: a message, or a part of one that goes on unless last is true. Of the parts' kinds only the
 // first one's counts. Control frames (AppendFrame, AppendClose) may come between parts.
 func (w *Writer) Append(dst []byte, kind Kind, part []byte, last bool) []byte {

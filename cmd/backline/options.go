@@ -61,7 +61,7 @@ func edgeOptions(c *config.Config, room capacity, a *access, log *slog.Logger) e
 			Off: !c.WebSocketCompression, Level: c.WebSocketCompressionLevel, MinSize: int(c.WebSocketCompressionMinSize),
 			WindowBits: c.WebSocketCompressionWindow,
 		},
-		Window: int(c.WebSocketWindow), WriteTimeout: c.WebSocketWriteTimeout,
+		Window: int(c.WebSocketWindow), Groups: c.WebSocketGroups, WriteTimeout: c.WebSocketWriteTimeout,
 		PingInterval: orNone(c.WebSocketPingInterval), PingTimeout: orNone(c.WebSocketPingTimeout),
 		Keep: !c.WebSocketHandover,
 	}

@@ -101,7 +101,7 @@ func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server,
 	}
 	clients := edgeOptions(c, s.capacity, s.access, s.log.Logger)
 	clients.Files, clients.CopyFiles, clients.Compress = s.files, !c.Sendfile, compressor(c)
-	clients.Gate = s.gate
+	clients.Gate, clients.Layer = s.gate, s.pools.channels.hub
 	s.encrypt(&clients)
 	s.pools.direct(&clients)
 	s.edge = edge.New(clients, s.pools.first().dispatcher)

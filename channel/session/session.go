@@ -96,6 +96,8 @@ func (s *Session) Handle(m *wire.Message) error {
 			s.hub.Publish(name, &channel.Publication{Message: message})
 			s.answer(m.Stream, wire.VerdictDone, 0)
 		}
+	case wire.KindBroadcast:
+		s.broadcast(m, name)
 	case wire.KindJoin:
 		s.joined[name] = struct{}{}
 		s.hub.Join(name, s)
@@ -124,6 +126,19 @@ func (s *Session) Handle(m *wire.Message) error {
 		return fmt.Errorf("a message of kind %d, which is none of a session's", m.Kind)
 	}
 	return nil
+}
+
+// broadcast publishes what WebSockets get without their process.
+func (s *Session) broadcast(m *wire.Message, group string) {
+	switch {
+	case m.Bad != nil:
+		s.answer(m.Stream, wire.VerdictInvalid, 0)
+	case len(m.Data) > s.options.MaxMessage:
+		s.answer(m.Stream, wire.VerdictTooLarge, s.options.MaxMessage)
+	default:
+		s.hub.Publish(group, &channel.Publication{Socket: &channel.SocketMessage{Data: bytes.Clone(m.Data), Text: m.Text}})
+		s.answer(m.Stream, wire.VerdictDone, 0)
+	}
 }
 
 func (s *Session) attach(token uint32, id string) error {

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from . import begun, wire
+from . import begun, groups, wire
 from .call import Call, Link, turn
 from .errors import ClientDisconnected
 from .headers import Known, Repeated, check_asgi
@@ -26,6 +26,7 @@ class Runner:
         self._repeated = Repeated()
         self.window: int = settings["asgi_window"]
         self.websocket_window: int = settings.get("websocket_window", 64 * 1024)
+        self.websocket_groups: int = settings.get("websocket_groups", groups.GROUPS)
         self.begun = begun.nowhere()
         self.link: Link
         self.around: Callable[[float], Any] | None = None  # a context manager around every call
@@ -85,7 +86,7 @@ class _Kind:
 
 _SCHEMES: Final = {"http": "ws", "https": "wss"}
 _EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"http.response.pathsend": {}, "http.response.early_hint": {}}
-_WEBSOCKET_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"websocket.http.response": {}}
+_WEBSOCKET_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"websocket.http.response": {}, "backline.groups": {}}
 
 # How far an answer has come.
 _NOTHING: Final = 0

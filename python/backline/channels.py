@@ -92,6 +92,14 @@ class Endpoint:
         session, _ = self._here()
         _judge(await self._task(lambda waiter: session.publish(waiter, group, data)), group, data)
 
+    async def agroup_broadcast(self, group: str, data: str | bytes) -> None:
+        """Send a WebSocket message to the sockets in a group that the server itself delivers to."""
+        session, _ = self._here()
+        if greenlets():
+            session.publish(None, group, data, wire.BROADCAST)  # as above
+            return
+        _judge(await self._task(lambda waiter: session.publish(waiter, group, data, wire.BROADCAST)), group, data)
+
     async def agroup_add(self, group: str, channel: str) -> None:
         """Put a channel into a group, whoever has it."""
         session, _ = self._here()
@@ -145,6 +153,15 @@ class Endpoint:
         data = payload.dump(message)
         session, _ = self._here()
         _judge(self._thread("group_send", lambda waiter: session.publish(waiter, group, data)), group, data)
+
+    def group_broadcast(self, group: str, data: str | bytes) -> None:
+        """The same for synchronous code."""
+        session, _ = self._here()
+        _judge(
+            self._thread("group_broadcast", lambda waiter: session.publish(waiter, group, data, wire.BROADCAST)),
+            group,
+            data,
+        )
 
     def group_add(self, group: str, channel: str) -> None:
         """The same for synchronous code."""
@@ -205,7 +222,7 @@ def _checked(channel: str, message: dict[str, Any]) -> bytes:
     return payload.dump(message)
 
 
-def _judge(waiter: Waiter, name: str, data: bytes = b"") -> None:
+def _judge(waiter: Waiter, name: str, data: str | bytes = b"") -> None:
     """Raise what the server, or the channel's process, has decided."""
     verdict = waiter.verdict
     if verdict == wire.VERDICT_FULL:
@@ -222,6 +239,24 @@ def _judge(waiter: Waiter, name: str, data: bytes = b"") -> None:
 
 
 _default: Final = Endpoint()
+
+
+def socket_message(text: Any, data: Any) -> str | bytes:
+    """The one of ``text`` and ``bytes`` that is not None, as it is sent."""
+    if (text is None) == (data is None):
+        raise TypeError(
+            "group_broadcast() has "
+            + ("neither text nor bytes" if text is None else "both text and bytes")
+            + "; expected one"
+        )
+    if data is not None:
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"expected bytes as bytes, got {type(data).__name__}")
+        return bytes(data)
+    if not isinstance(text, str):
+        raise TypeError(f"expected text as a str, got {type(text).__name__}")
+    text.encode()  # raises for what has no UTF-8
+    return str.__str__(text)
 
 
 def _name(name: str, rule: re.Pattern[str], what: str) -> None:
@@ -272,6 +307,20 @@ async def agroup_send(group: str, message: dict[str, Any]) -> None:
     """The same for coroutines."""
     _name(group, _GROUP, "group")
     await _default.agroup_send(group, message)
+
+
+def group_broadcast(group: str, text: str | None = None, bytes: bytes | None = None) -> None:
+    """Send one WebSocket message, ``text`` or ``bytes``, to every socket in the group: those that joined by
+    backline.group.add, ``group_add(..., edge=True)`` of the channel layer, or ``group_add`` of wsgi.websocket. The
+    server writes it: no worker is woken, and a client that is too slow loses it. Raises MessageTooLarge, NoServer."""
+    _name(group, _GROUP, "group")
+    _default.group_broadcast(group, socket_message(text, bytes))
+
+
+async def agroup_broadcast(group: str, text: str | None = None, bytes: bytes | None = None) -> None:
+    """The same for coroutines."""
+    _name(group, _GROUP, "group")
+    await _default.agroup_broadcast(group, socket_message(text, bytes))
 
 
 def group_add(group: str, channel: str) -> None:

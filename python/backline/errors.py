@@ -14,6 +14,10 @@ class ClientDisconnected(ConnectionError):
     """The client has gone; nothing that is sent can reach it. An OSError, as ASGI 2.4 wants of ``send()``."""
 
 
+class TooManyGroups(RuntimeError):
+    """A WebSocket is in as many groups as it may be."""
+
+
 def without_ours(tb: TracebackType | None) -> TracebackType | None:
     """The traceback from the first frame that is not the worker's own."""
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_OURS):

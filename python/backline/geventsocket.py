@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from .errors import ClientDisconnected
+
 if TYPE_CHECKING:
     from .handshake import Handshake
 
@@ -88,6 +90,21 @@ class WebSocket:
         reason = bytes(message).decode() if isinstance(message, (bytes, bytearray)) else str(message or "")
         self._told = True
         self._handshake.close_socket(code, reason)
+
+    def group_add(self, group: str) -> None:
+        """Have the server write to the client what is broadcast to this group, without this worker; which
+        gevent-websocket has no way to do. It ends with the socket, or with ``group_discard``."""
+        self._begin()
+        if self._told:
+            raise _error(_CLOSED)
+        try:
+            self._handshake.join(group)
+        except ClientDisconnected as error:
+            raise _error(_DEAD) from error
+
+    def group_discard(self, group: str) -> None:
+        """No longer; no error where the socket is not in the group."""
+        self._handshake.part(group)
 
     def _begin(self) -> None:
         handshake = self._handshake

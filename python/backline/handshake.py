@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from . import host, wire
+from . import groups, host, wire
 from .control import NONE
 from .errors import ClientDisconnected
 from .headers import check_wsgi, is_token
@@ -50,6 +50,7 @@ class Handshake(Request):
         self.closed: tuple[int, str] | None = None  # code and reason, once it is closed from either side
         self.refused: TooManySockets | None = None
         self._messages: deque[str | bytes] = deque()
+        self._groups: tuple[str, ...] = ()  # that the server delivers to
         self._parts: list[str | bytes] = []  # of a long message that is still coming
         self._kept = False
         self._failed = False  # the application has raised, while the socket was open
@@ -168,6 +169,28 @@ class Handshake(Request):
             link.emit((wire.CLOSE, self.stream, code, reason))
         link.flush()
         self.wake()
+
+    def join(self, name: str) -> None:
+        """Have the server write to the client what is broadcast to this group."""
+        name = groups.check_group(name)
+        link = self.runner.link
+        with self._lock:
+            if self.closed is not None or not self.open:
+                raise ClientDisconnected("the WebSocket is closed")
+            self._groups = groups.joined(self._groups, name, self.runner.websocket_groups)
+            link.emit((wire.SOCKET_JOIN, self.stream, name))
+        link.flush()
+
+    def part(self, name: str) -> None:
+        """No longer."""
+        name = groups.check_group(name)
+        link = self.runner.link
+        with self._lock:
+            if name not in self._groups or self.closed is not None or not self.open:
+                return
+            self._groups = groups.left(self._groups, name)
+            link.emit((wire.SOCKET_LEAVE, self.stream, name))
+        link.flush()
 
     def end_socket(self) -> None:
         """Close it because the application, or the library that has the raw socket, has ended without doing so.

@@ -19,6 +19,7 @@ from channels.layers import BaseChannelLayer
 from . import channels as plain
 from .call import Call
 from .mailbox import CAPACITY, EXPIRY, GROUP_EXPIRY, Patterns
+from .websocket import WebSocket
 
 
 class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels has no types
@@ -46,6 +47,7 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
         self._channels = plain.Endpoint(
             capacity=capacity, channel_capacity=channel_capacity, expiry=expiry, group_expiry=group_expiry
         )
+        self._calls: dict[str, Call] = {}  # whose consumers have these channels
 
     async def send(self, channel: str, message: dict[str, Any]) -> None:
         """Send a message to a channel. Raises ChannelFull."""
@@ -65,21 +67,34 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
         connection, however the consumer ends: one that fails leaves no group by itself."""
         channel = self._channels.new_channel(prefix)
         task = asyncio.current_task()
+        coroutine = task and task.get_coro()
         # Of the call itself, which makes its channel first thing: what async_to_sync runs has a task for a moment.
-        if task is not None and getattr(task.get_coro(), "cr_code", None) is Call.run.__code__:
-            task.add_done_callback(lambda _: self._channels.end(channel))
+        if task is not None and getattr(coroutine, "cr_code", None) is Call.run.__code__:
+            self._calls[channel] = coroutine.cr_frame.f_locals["self"]  # type: ignore[union-attr]
+            task.add_done_callback(lambda _: self._end(channel))
         return channel
 
-    async def group_add(self, group: str, channel: str) -> None:
-        """Put a channel into a group."""
+    def _end(self, channel: str) -> None:
+        self._calls.pop(channel, None)
+        self._channels.end(channel)
+
+    async def group_add(self, group: str, channel: str, edge: bool = False) -> None:
+        """Put a channel into a group. With ``edge`` the WebSocket whose consumer has this channel joins instead: the
+        server writes to it what ``group_broadcast`` sends, the consumer hears of neither that nor ``group_send``."""
         self._check_group(group)
         self._check_channel(channel)
+        if edge:
+            await _on_its_loop(self._socket(channel), "join", group)
+            return
         await self._channels.agroup_add(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Take a channel out of a group; it need not be in it."""
         self._check_group(group)
         self._check_channel(channel)
+        socket = self._calls.get(channel)
+        if isinstance(socket, WebSocket):
+            await _on_its_loop(socket, "part", group)
         await self._channels.agroup_discard(group, channel)
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
@@ -88,6 +103,21 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
         self._check_group(group)
         with _translated():
             await self._channels.agroup_send(group, message)
+
+    async def group_broadcast(self, group: str, text: str | None = None, bytes: bytes | None = None) -> None:
+        """Send a WebSocket message to every socket that joined by ``group_add(..., edge=True)``, without a worker."""
+        self._check_group(group)
+        with _translated():
+            await self._channels.agroup_broadcast(group, plain.socket_message(text, bytes))
+
+    def _socket(self, channel: str) -> WebSocket:
+        socket = self._calls.get(channel)
+        if not isinstance(socket, WebSocket):
+            raise ValueError(
+                f"{channel} is not the channel of a WebSocket's consumer in this process that is still connected; "
+                "edge=True is for the consumer's own channel_name"
+            )
+        return socket
 
     async def flush(self) -> None:
         """Forget every message and every membership, of all processes."""
@@ -111,3 +141,16 @@ def _translated() -> Iterator[None]:
         raise ChannelFull(str(error)) from None
     except plain.MessageTooLarge as error:
         raise MessageTooLarge(str(error)) from None
+
+
+async def _on_its_loop(socket: WebSocket, what: str, name: str) -> None:
+    """Have a socket ``join`` or ``part`` from whatever loop this is: synchronous consumers may have another one."""
+    loop = socket.task and socket.task.get_loop()
+    if loop is None or loop is asyncio.get_running_loop():  # None in the call's first step
+        getattr(socket, what)(name)
+        return
+
+    async def call() -> None:
+        getattr(socket, what)(name)
+
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call(), loop))

@@ -69,9 +69,9 @@ class Session:
         self._wake([woken] if woken else [])
         return False
 
-    def publish(self, waiter: Waiter | None, group: str, data: bytes) -> bool:
-        """Send to a group; without a waiter nobody learns when it has gone."""
-        return self._question(waiter, wire.PUBLISH, group, data)
+    def publish(self, waiter: Waiter | None, group: str, data: str | bytes, kind: int = wire.PUBLISH) -> bool:
+        """Send to a group, or with BROADCAST to its sockets; without a waiter nobody learns when it has gone."""
+        return self._question(waiter, kind, group, data)
 
     def flush(self, waiter: Waiter) -> bool:
         """Forget everything, everywhere."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, NoReturn
 
-from . import slots, wire
+from . import groups, slots, wire
 from .asgi import Exchange, Runner
 from .call import Call, turn
 from .errors import ClientDisconnected
@@ -36,7 +36,7 @@ class WebSocket(Call):
     """One WebSocket, from the handshake to the end of the application's call."""
 
     IDLE = slots.SOCKET_IDLE
-    __slots__ = ("_backlog", "_closed", "_credit", "_denial", "_next", "_parts", "_phase", "_rest", "_taken")
+    __slots__ = ("_backlog", "_closed", "_credit", "_denial", "_groups", "_next", "_parts", "_phase", "_rest", "_taken")
 
     def __init__(self, runner: Runner, message: wire.Incoming) -> None:
         Call.__init__(self, runner, message[1], message[2])
@@ -51,6 +51,7 @@ class WebSocket(Call):
         self._credit = runner.websocket_window  # units that may be sent
         # Accepted from the application and not yet sent, never empty. There is something only while there is no credit.
         self._backlog: deque[wire.Outgoing] | None = None
+        self._groups: tuple[str, ...] = ()  # that the server delivers to
 
     # receive
 
@@ -109,6 +110,11 @@ class WebSocket(Call):
         elif kind in ("websocket.http.response.start", "websocket.http.response.body"):
             await self._deny(kind, message)
             return
+        elif kind == "backline.group.add":
+            self.join(message["group"])
+        elif kind == "backline.group.discard":
+            self.part(message["group"])
+            return
         else:
             raise RuntimeError(f"ASGI: {kind!r} is not a message of a WebSocket")
         # An application may compute for a while before it waits the next time, a language model between two words for
@@ -139,6 +145,22 @@ class WebSocket(Call):
             raise ValueError("ASGI: websocket.accept must not have the header sec-websocket-protocol; use subprotocol")
         self._phase = _OPEN
         self._runner.link.emit((wire.ACCEPT, self.stream, subprotocol, headers))
+
+    def join(self, name: Any) -> None:
+        """The extension backline.groups: the server writes to the client what is broadcast to this group, from now on,
+        or from websocket.accept on."""
+        name = groups.check_group(name)
+        if self._phase not in (_CONNECTING, _OPEN) or self._gone:
+            self._refuse("backline.group.add")
+        self._groups = groups.joined(self._groups, name, self._runner.websocket_groups)
+        self._runner.link.emit((wire.SOCKET_JOIN, self.stream, name))
+
+    def part(self, name: Any) -> None:
+        """No longer. No error where it is not in the group, or closed: it is as the application wants it."""
+        name = groups.check_group(name)
+        if name in self._groups and not self._gone and self._phase in (_CONNECTING, _OPEN):
+            self._groups = groups.left(self._groups, name)
+            self._runner.link.emit((wire.SOCKET_LEAVE, self.stream, name))
 
     def _send_long(self, data: str | bytes) -> None:
         """Send what may have to wait. It is accepted whole before anything does: the messages of several tasks do not

@@ -99,8 +99,7 @@ _CONSTANTS: Final[dict[str, Any]] = {
     "QUERY_STRING": "",
 }
 
-# The environ of a request that may become a WebSocket has it (handshake.py).
-_HANDSHAKE: Final = "wsgi.websocket_version"
+_HANDSHAKE: Final = "wsgi.websocket_version"  # in the environ of what may become a WebSocket (handshake.py)
 # Why requests end without an answer though their application has not failed.
 EXCUSES: Final = ("the client has gone", "the application keeps the connection")
 
@@ -116,6 +115,7 @@ class Runner:
         self.known = Known()
         self.window: int = settings["wsgi_window"]
         self.websocket_window: int = settings.get("websocket_window", 65536)
+        self.websocket_groups: int = settings.get("websocket_groups", 100)
         self.roots: list[str] = settings.get("sendfile_roots", [])
         self.begun = begun.nowhere()
         self.given_up: type[BaseException] | tuple[()] = ()  # what the loop ends a request with, where it can

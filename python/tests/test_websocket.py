@@ -37,7 +37,7 @@ async def test_w01_scope() -> None:
             "client": ("127.0.0.1", 5),
             "server": ("127.0.0.1", 8000),
             "subprotocols": [],
-            "extensions": {"websocket.http.response": {}},
+            "extensions": {"websocket.http.response": {}, "backline.groups": {}},
         }
     ]
 
@@ -61,7 +61,11 @@ async def test_w01_an_older_version_is_told_where_it_is_asked_for() -> None:
 async def test_w01_what_the_server_says_of_tls_is_added() -> None:
     app = Application()
     await Worker(app).connect(extensions={"tls": {"tls_version": 0x0304}})
-    assert app.scopes[0]["extensions"] == {"websocket.http.response": {}, "tls": {"tls_version": 0x0304}}
+    assert app.scopes[0]["extensions"] == {
+        "websocket.http.response": {},
+        "backline.groups": {},
+        "tls": {"tls_version": 0x0304},
+    }
 
 
 @on_loop

@@ -50,7 +50,7 @@ def test_w01_the_scope(server: Server) -> None:
         "client": tuple(mine),
         "server": ("127.0.0.1", server.port),
         "subprotocols": [],
-        "extensions": {"websocket.http.response": {}},
+        "extensions": {"websocket.http.response": {}, "backline.groups": {}},
     }
 
 

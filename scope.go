@@ -29,6 +29,9 @@ type Scope struct {
 
 	WebSocket bool     // a WebSocket's handshake; for ASGI Scheme is "ws" or "wss" then
 	Protocols []string // the subprotocols that its client offers, in its order
+
+	// Cursor is the position of what was published last when the request was handed on; 0: the application is not told.
+	Cursor uint64
 }
 
 // TLS is what an application may know of its client's TLS connection (ASGI "TLS Extension"). Nothing changes it: all

@@ -22,6 +22,14 @@ func (c *conn) Answer(ex *dispatch.Exchange, m *wire.Message) {
 		c.endAnswer()
 	case file != nil:
 		c.sendFile(file, m)
+	case c.server.instructs(&c.answer, m):
+		if g := gather(m); m.Kind == wire.KindStart {
+			c.gathered = g
+			c.answer.held += len(m.Data)
+			c.credit(0)
+		} else {
+			c.obey(g)
+		}
 	default:
 		c.startAnswer(m)
 	}
@@ -54,7 +62,11 @@ func (c *conn) startAnswer(m *wire.Message) {
 // Data implements dispatch.Client.
 func (c *conn) Data(ex *dispatch.Exchange, data []byte) {
 	c.mu.Lock()
-	if c.ex == ex && c.phase == phaseAnswer {
+	switch {
+	case c.ex != ex || c.phase != phaseAnswer:
+	case c.gathered != nil:
+		c.gather(data)
+	default:
 		buffer := c.server.answerBuffer()
 		*buffer = c.appendBody((*buffer)[:0], data)
 		c.write(*buffer)
@@ -68,7 +80,11 @@ func (c *conn) Data(ex *dispatch.Exchange, data []byte) {
 // End implements dispatch.Client.
 func (c *conn) End(ex *dispatch.Exchange) {
 	c.mu.Lock()
-	if c.ex == ex && c.phase == phaseAnswer {
+	switch {
+	case c.ex != ex || c.phase != phaseAnswer:
+	case c.gathered != nil:
+		c.obey(c.gathered)
+	default:
 		var last [len(h1.LastChunk)]byte
 		c.write(c.appendEnd(last[:0]))
 		c.endAnswer()

@@ -41,6 +41,8 @@ type conn struct {
 	route      *Route             // where it goes, once that is known
 	body       incoming
 	answer     outgoing
+	gathered   *gathered // an answer that says something to the edge, of which more is to come
+	hold       *hold     // what the answer waits for, in phaseHold
 	out        outbox
 	ws         *socket  // nil for HTTP
 	secure     *secure  // nil without TLS
@@ -56,6 +58,7 @@ const (
 	phaseCollect                // its body is collected before the application is called
 	phaseAnswer                 // the application has it; its body may still stream
 	phaseFlush                  // the answer is complete, but not all of it has been taken
+	phaseHold                   // the answer, or the rest of it, is what will be published
 	phaseSocket                 // it has become a WebSocket
 	phaseGiven                  // its worker has it: there is nothing left here but what has to be known of it
 	phaseAnnounced              // a PROXY header may come before everything else
@@ -79,6 +82,8 @@ const (
 	opTellClosed
 	opGive
 	opKeep
+	opJoin
+	opFetch
 )
 
 // proceed does what is to be done, until nothing is. It is called with mu held and gives it back.
@@ -129,6 +134,16 @@ func (c *conn) perform(op operation) {
 		c.mu.Unlock()
 		ex.Keep()
 		c.mu.Lock()
+	case opJoin:
+		h := c.hold
+		c.mu.Unlock()
+		h.join()
+		c.mu.Lock()
+	case opFetch:
+		h, last := c.hold, c.hold.last()
+		c.mu.Unlock()
+		c.server.ask(h, &ex.Scope, h.in.Next.URI, last)
+		c.mu.Lock()
 	case opHearEnd:
 		c.mu.Unlock()
 		gone := !c.answer.wsgi || ex.Waiting()
@@ -158,6 +173,8 @@ func (c *conn) next() operation {
 			op, again = c.collect()
 		case phaseAnswer:
 			op, again = c.exchangeBytes()
+		case phaseHold:
+			op, again = c.keepHold()
 		case phaseSocket:
 			op, again = c.exchangeFrames()
 		case phaseGiven:
@@ -321,6 +338,7 @@ func (c *conn) finish() {
 
 func (c *conn) dropExchange() {
 	c.answer.release()
+	c.gathered = nil
 	if c.ex != nil {
 		c.ex.Release()
 		c.leaveGroups()

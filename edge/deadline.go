@@ -47,6 +47,10 @@ func (c *conn) checkDeadline() {
 		}
 	case phaseAnswer:
 		c.checkExchange(now, waited)
+	case phaseHold:
+		if again := c.checkHold(now, waited); again > now {
+			c.watcher.rest(c, again)
+		}
 	case phaseSocket:
 		if again := c.checkSocket(now, waited); again > now {
 			c.watcher.rest(c, again)
@@ -138,7 +142,7 @@ func (c *conn) cut() {
 	c.mu.Lock()
 	c.broken = true
 	switch c.phase {
-	case phaseAnswer, phaseFlush, phaseSocket:
+	case phaseAnswer, phaseHold, phaseFlush, phaseSocket:
 	case phaseGiven:
 		c.endGiven(dispatch.CloseLost)
 	default:

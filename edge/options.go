@@ -82,6 +82,8 @@ type Options struct {
 	Route func(scope *backline.Scope, webSocket bool) *Route
 	// Pollers is how many goroutines wait for clients' sockets (Linux). Default: half the processors, at least one.
 	Pollers int
+	// Holds says how answers are held for what is published.
+	Holds Holds
 	// WebSockets are the bounds for connections that become WebSockets.
 	WebSockets WebSockets
 	// Layer has the groups that WebSockets may be in. nil: there are no groups.
@@ -148,6 +150,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.ControlFrames, 1000)
 	setDefault(&o.Scheme, "http")
 	o.WebSockets.setDefaults()
+	o.Holds.setDefaults()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -31,6 +31,7 @@ type outgoing struct {
 	sent   int64 // body bytes
 	fields []backline.Field
 	failed string // why it ended early, for the access log
+	cursor uint64 // the hub's position when the request was handed on
 
 	held int // body bytes taken from the worker and not yet credited
 	owed int // body bytes to credit now

@@ -102,6 +102,10 @@ func (c *conn) holds(patience time.Duration) bool {
 		return false
 	}
 	c.mu.Lock()
+	if c.phase == phaseHold {
+		c.proceed() // whoever waits is answered, and asks the process that serves now
+		c.mu.Lock()
+	}
 	defer c.mu.Unlock()
 	return c.phase != phaseSocket && c.phase != phaseGiven && c.phase != phaseLinger && c.phase != phaseClosed
 }

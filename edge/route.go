@@ -8,6 +8,7 @@ func (s *Server) choose(ex *dispatch.Exchange, a *outgoing) *Route {
 	if s.options.Route != nil {
 		route = s.options.Route(&ex.Scope, false)
 	}
+	s.mark(ex, a)
 	return route.take(ex, a)
 }
 
@@ -21,6 +22,7 @@ func (s *Server) chooseSocket(ex *dispatch.Exchange, a *outgoing) *Route {
 	if route == nil || !route.Handler.WebSockets() {
 		return nil
 	}
+	s.mark(ex, a)
 	return route.take(ex, a)
 }
 

@@ -45,6 +45,7 @@ type Server struct {
 	ended   chan struct{}   // closed when nobody is waited for any more
 
 	exchanges     dispatch.Exchanges
+	holds         holds
 	codecs        *websocket.Codecs
 	handshakes    handshakes
 	bodyBuffers   sync.Pool
@@ -63,6 +64,7 @@ func New(options Options, handler Handler) *Server {
 	s.headRoom = orDefault(options.Head.RequestLine, h1.DefaultRequestLine) +
 		orDefault(options.Head.HeaderBlock, h1.DefaultHeaderBlock) + 64
 	s.needsAnswer = options.Access != nil && options.Access.NeedsAnswer()
+	s.holds.Holds, s.holds.ready.signal = options.Holds, make(chan struct{}, 1)
 	s.codecs = websocket.NewCodecs(options.WebSockets.Settings)
 	s.handshakes.prepare(&s.options)
 	if most := options.Gate.PerAddress; most > 0 {
@@ -98,6 +100,11 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...*Lis
 	}
 	group.Go(func() { s.keepTime(inner) })
 	group.Go(s.http2.run)
+	if s.holds.Hub != nil {
+		for range runtime.GOMAXPROCS(0) {
+			group.Go(func() { s.holds.ready.serve(inner.Done()) })
+		}
+	}
 	for _, l := range listeners {
 		if err := s.ServePackets(l); err != nil {
 			return err

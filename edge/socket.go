@@ -220,6 +220,7 @@ func (c *conn) close() {
 	if c.secure != nil {
 		c.secure.end()
 	}
+	c.endHold()
 	c.phase = phaseClosed
 	c.dropExchange()
 	c.out.discard()

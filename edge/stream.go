@@ -35,6 +35,8 @@ type stream struct {
 	since     int64
 	body      incoming
 	answer    outgoing
+	gathered  *gathered // as in conn
+	hold      *hold
 	interim   []interim   // written before the answer
 	head      []headField // to be written; nil when it has been, or there is none yet
 	out       outbox
@@ -134,6 +136,9 @@ const (
 	stepHead
 	stepPiece
 	stepFlush
+	stepJoin
+	stepFetch
+	stepAgain // look once more
 	stepWhole // the client has the whole answer
 	stepCut   // it has to see that it will not get one
 	stepGone  // it has gone
@@ -153,6 +158,11 @@ func (st *stream) deliver() step {
 			st.writeHead()
 		case stepPiece:
 			err = st.writePiece(piece)
+		case stepJoin:
+			st.hold.join()
+		case stepFetch:
+			st.server.ask(st.hold, &st.ex.Scope, st.hold.in.Next.URI, st.hold.last())
+		case stepAgain:
 		case stepFlush:
 			err = http.NewResponseController(st.w).Flush()
 		default:
@@ -185,13 +195,15 @@ func (st *stream) next() (what step, piece []byte) {
 		// A copy, because others may rearrange the outbox while it is written.
 		st.piece = st.server.bodyBuffer()
 		what, piece = stepPiece, (*st.piece)[:copy((*st.piece)[:streamPiece], waiting)]
-	case st.unflushed && (st.phase == phaseAnswer || st.cut || st.answer.head):
+	case st.unflushed && (st.phase == phaseAnswer || st.phase == phaseHold || st.cut || st.answer.head):
 		// Otherwise the handler's return flushes, and in one go with the end. After HEAD quic-go would invent a length then.
 		what = stepFlush
 	case st.cut:
 		return stepCut, nil
 	case st.phase == phaseFlush:
 		return stepWhole, nil
+	case st.phase == phaseHold:
+		return st.keepHold(), nil
 	default:
 		return stepWait, nil
 	}
@@ -271,6 +283,7 @@ func (st *stream) writePiece(piece []byte) error {
 // and resets them as fast as it can has never more requests at the workers than it may have streams.
 func (st *stream) end(how step) (reset bool) {
 	st.mu.Lock()
+	st.endHold()
 	st.phase = phaseClosed
 	st.mu.Unlock()
 	_ = st.r.Body.Close() // a pump that reads ends

@@ -25,24 +25,40 @@ func (st *stream) Answer(ex *dispatch.Exchange, m *wire.Message) {
 		st.answer.failed = dispatch.FailApp.Name
 	case file != nil:
 		st.sendFile(file, m)
+	case st.server.instructs(&st.answer, m):
+		if g := gather(m); m.Kind == wire.KindStart {
+			st.gathered = g
+			st.answer.held += len(m.Data)
+		} else {
+			st.obey(g)
+		}
 	default:
-		compressed := st.server.compress(ex, &st.answer, m)
-		st.start(m, knownLength(m))
-		st.add(m.Data)
-		if m.Kind != wire.KindStart {
-			st.finish()
-		}
-		if compressed != nil {
-			st.server.recycleAnswer(compressed)
-		}
+		st.begun(m)
 	}
 	st.creditAndUnlock(0)
+}
+
+// begun notes an answer, or its beginning.
+func (st *stream) begun(m *wire.Message) {
+	compressed := st.server.compress(st.ex, &st.answer, m)
+	st.start(m, knownLength(m))
+	st.add(m.Data)
+	if m.Kind != wire.KindStart {
+		st.finish()
+	}
+	if compressed != nil {
+		st.server.recycleAnswer(compressed)
+	}
 }
 
 // Data implements dispatch.Client.
 func (st *stream) Data(_ *dispatch.Exchange, data []byte) {
 	st.mu.Lock()
-	if st.phase == phaseAnswer {
+	switch {
+	case st.phase != phaseAnswer:
+	case st.gathered != nil:
+		st.gather(data)
+	default:
 		st.add(data)
 	}
 	st.creditAndUnlock(0)
@@ -51,7 +67,11 @@ func (st *stream) Data(_ *dispatch.Exchange, data []byte) {
 // End implements dispatch.Client.
 func (st *stream) End(*dispatch.Exchange) {
 	st.mu.Lock()
-	if st.phase == phaseAnswer {
+	switch {
+	case st.phase != phaseAnswer:
+	case st.gathered != nil:
+		st.obey(st.gathered)
+	default:
 		st.finish()
 	}
 	st.creditAndUnlock(0)

@@ -220,6 +220,9 @@ func (st *stream) checkDeadline() {
 	if slow {
 		st.expired = true
 	}
+	if st.phase == phaseHold && (now >= st.hold.due || st.server.leavingHolds()) {
+		notify(st.woken)
+	}
 	if stuck {
 		st.answer.failed = "client"
 	}

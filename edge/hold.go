@@ -1,0 +1,332 @@
+package edge
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"backline/channel"
+	"backline/grip"
+)
+
+// Hub is where those who hold an answer hear of what is published.
+type Hub interface {
+	// JoinFrom makes m a member of a group, after delivering to it what was published there after a position.
+	JoinFrom(group string, m channel.Member, from channel.Position) channel.Recall
+	// Leave ends that. It may be called with the locks of a connection held.
+	Leave(group string, m channel.Member)
+	// Sequence is the position of what was published last.
+	Sequence() uint64
+}
+
+// Holds says how answers are held for what will be published (GRIP), so that no worker waits with them.
+type Holds struct {
+	// Hub is where publications come from. nil: answers pass as they are, whatever their fields say.
+	Hub Hub
+	// Most is how many answers may be held; further ones become 503. Default 100,000.
+	Most int
+	// Channels is how many channels one answer may wait for. Default 20.
+	Channels int
+	// Body is how long a held answer's body may be. Default 64 KiB.
+	Body int
+	// Backlog is how many publications may wait for one that its client takes slowly. Default 100.
+	Backlog int
+	// Sign gives what tells applications that a request came through us (Grip-Sig). nil: they are not told.
+	Sign func(now time.Time) string
+}
+
+func (h *Holds) setDefaults() {
+	setDefault(&h.Most, 100_000)
+	setDefault(&h.Channels, 20)
+	setDefault(&h.Body, 64<<10)
+	setDefault(&h.Backlog, 100)
+}
+
+// holds is what all held answers of a server share.
+type holds struct {
+	Holds
+	held  atomic.Int64
+	joins atomic.Int64 // how many times one has become a member of its groups
+	used  atomic.Bool  // whether an answer was ever held: only then are applications told the cursor
+	ready ready
+	full  notice
+	token signature
+}
+
+// hold is one answer that waits, a member of the hub's groups. No goroutine and no timer belongs to it: whoever
+// publishes leaves a note in its inbox and on the list of those that have one, and its deadline is its connection's.
+type hold struct {
+	holds *holds
+	wake  func() // says to the owner that there is something in the inbox
+
+	// Only touched by the owner, under its lock.
+	in       *grip.Instruct
+	listener grip.Listener
+	cursor   uint64
+	joined   bool
+	left     bool
+	due      int64 // when something is to be done even if nothing comes
+	touched  int64 // when something was last sent, for a stream's next link
+	fetching bool
+
+	// mu guards what the hub and fetches leave here. No other lock is taken under it.
+	mu      sync.Mutex
+	inbox   []arrival
+	lost    bool // something was published and there was no room for it, or it is no longer known
+	fetched *inquiry
+}
+
+type arrival struct {
+	group string
+	p     *channel.Publication
+}
+
+// Deliver implements channel.Member.
+func (h *hold) Deliver(group string, p *channel.Publication) bool {
+	if p.Response == nil && p.Stream == nil && !p.Close && !p.Refresh {
+		return true
+	}
+	h.mu.Lock()
+	room := len(h.inbox) < h.holds.Backlog
+	first := len(h.inbox) == 0
+	if room {
+		h.inbox = append(h.inbox, arrival{group, p})
+	} else {
+		h.lost = true
+	}
+	h.mu.Unlock()
+	if first {
+		h.wake()
+	}
+	return room
+}
+
+// enter counts an answer that is to be held; false if there are too many.
+func (h *holds) enter() bool {
+	if h.held.Add(1) > int64(h.Most) {
+		h.held.Add(-1)
+		return false
+	}
+	h.used.Store(true)
+	return true
+}
+
+// newHold makes one that enter has counted. cursor is the hub's position when its request was dispatched.
+func (h *holds) newHold(in *grip.Instruct, cursor uint64, now int64, wake func()) *hold {
+	one := &hold{holds: h, wake: wake}
+	one.follow(in, cursor, now)
+	return one
+}
+
+// follow takes an instruction over. Its answer's own cursor counts more than the request's.
+func (h *hold) follow(in *grip.Instruct, cursor uint64, now int64) {
+	h.in, h.cursor, h.joined = in, cursor, false
+	if in.Cursor != 0 {
+		h.cursor = in.Cursor
+	}
+	h.listener = grip.Listener{Channels: in.Channels, Meta: in.Meta}
+	h.touched = now
+	h.wait(now)
+}
+
+// wait sets the deadline anew.
+func (h *hold) wait(now int64) {
+	switch in := h.in; {
+	case in.Mode == grip.Response:
+		h.due = now + int64(in.Timeout)
+	case in.KeepAlive.Timeout > 0:
+		h.due = now + int64(in.KeepAlive.Timeout)
+	case in.Next.Timeout > 0:
+		h.due = now + int64(in.Next.Timeout)
+	default:
+		h.due = never
+	}
+}
+
+// never is a deadline for what has none.
+const never = 1<<63 - 1
+
+// join makes it a member of its channels' groups. It is called without any lock.
+func (h *hold) join() {
+	for i := range h.listener.Channels {
+		recall := h.holds.Hub.JoinFrom(h.listener.Channels[i].Name, h, channel.Position{Sequence: h.cursor})
+		if !recall.Complete {
+			h.mu.Lock()
+			h.lost = true
+			h.mu.Unlock()
+		}
+	}
+	h.holds.joins.Add(1)
+	h.wake()
+}
+
+// leave ends the memberships. It may be called again.
+func (h *hold) leave() {
+	if h.left {
+		return
+	}
+	h.left = true
+	h.holds.held.Add(-1)
+	h.part()
+}
+
+func (h *hold) part() {
+	for i := range h.listener.Channels {
+		h.holds.Hub.Leave(h.listener.Channels[i].Name, h)
+	}
+}
+
+// verdict is what becomes of a held answer.
+type verdict uint8
+
+const (
+	verdictWait   verdict = iota
+	verdictJoin           // make it a member
+	verdictAnswer         // send this answer: the long poll is over
+	verdictSend           // send these bytes on the stream
+	verdictEnd            // the stream is over
+	verdictFetch          // ask for the next link
+)
+
+// next decides what its owner does, under the owner's lock; what comes with it are an answer or bytes.
+func (h *hold) next(now int64) (verdict, *channel.Response, []byte) {
+	if h.in.Mode == grip.Response {
+		return h.nextAnswer(now)
+	}
+	return h.nextBytes(now)
+}
+
+func (h *hold) nextAnswer(now int64) (verdict, *channel.Response, []byte) {
+	for {
+		a, lost := h.take()
+		switch {
+		case a.p == nil && !h.joined:
+			h.joined = true
+			return verdictJoin, nil, nil
+		case a.p == nil && !lost && now < h.due:
+			return verdictWait, nil, nil
+		case a.p == nil:
+			// Time is up, or something may have been missed: then the client asks again, and the application looks again.
+			return verdictAnswer, &h.in.Answer, nil
+		case !h.admit(&a):
+		case a.p.Close || a.p.Refresh:
+			return verdictAnswer, &h.in.Answer, nil
+		case a.p.Response != nil:
+			answer := *a.p.Response
+			body, err := h.listener.Render(a.group, a.p, answer.Body)
+			if err != nil {
+				return verdictAnswer, &h.in.Answer, nil
+			}
+			answer.Body = body
+			return verdictAnswer, &answer, nil
+		}
+	}
+}
+
+// take gives what is first in the inbox.
+func (h *hold) take() (a arrival, lost bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.inbox) == 0 {
+		return a, h.lost
+	}
+	a = h.inbox[0]
+	h.inbox[0] = arrival{}
+	if h.inbox = h.inbox[1:]; len(h.inbox) == 0 {
+		h.inbox = nil
+	}
+	return a, h.lost
+}
+
+// admit tells whether a publication is for this listener, and notes its id. One that the application has named as the
+// last it saw is not for it, nor is what came before that.
+func (h *hold) admit(a *arrival) bool {
+	c := h.channel(a.group)
+	if c == nil {
+		return false // of a channel that is no longer waited for
+	}
+	if a.p.ID != "" && c.PrevID != "" {
+		if a.p.ID == c.PrevID || h.later(a.group, c.PrevID) {
+			return false
+		}
+	}
+	if !h.listener.Wants(a.group, a.p) {
+		return false
+	}
+	return true
+}
+
+// later tells whether the publication of that id is still to come: then what is looked at now is older.
+func (h *hold) later(group, id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range h.inbox {
+		if h.inbox[i].group == group && h.inbox[i].p.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *hold) channel(name string) *grip.Channel {
+	for i := range h.listener.Channels {
+		if h.listener.Channels[i].Name == name {
+			return &h.listener.Channels[i]
+		}
+	}
+	return nil
+}
+
+// ready is the list of those that have something in their inbox. Whoever publishes only adds to it: writing ten
+// thousand answers is done by goroutines of the server's own.
+type ready struct {
+	mu      sync.Mutex
+	waiters []waiter
+	signal  chan struct{}
+}
+
+// waiter is who goes on.
+type waiter interface{ resume() }
+
+func (r *ready) add(w waiter) {
+	r.mu.Lock()
+	r.waiters = append(r.waiters, w)
+	r.mu.Unlock()
+	notify(r.signal)
+}
+
+// readyBatch is how many one goroutine takes from the list at a time.
+const readyBatch = 64
+
+// serve lets those go on who have something in their inbox, until stop is closed.
+func (r *ready) serve(stop <-chan struct{}) {
+	var batch [readyBatch]waiter
+	for {
+		n := r.take(batch[:])
+		for i, w := range batch[:n] {
+			w.resume()
+			batch[i] = nil
+		}
+		if n > 0 {
+			continue
+		}
+		select {
+		case <-r.signal:
+		case <-stop:
+			return
+		}
+	}
+}
+
+func (r *ready) take(into []waiter) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n = copy(into, r.waiters)
+	clear(r.waiters[:n])
+	if r.waiters = r.waiters[n:]; len(r.waiters) == 0 {
+		r.waiters = nil
+	} else {
+		notify(r.signal) // there is work for another goroutine
+	}
+	return n
+}

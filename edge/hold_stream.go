@@ -1,0 +1,164 @@
+package edge
+
+import (
+	"slices"
+
+	"backline/channel"
+	"backline/grip"
+)
+
+// nextBytes is next for streams.
+func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
+	if h.fetching {
+		return h.nextFetched(now)
+	}
+	if h.in.Mode == grip.Pass {
+		return h.fetchOrEnd()
+	}
+	for {
+		a, lost := h.take()
+		switch {
+		case a.p == nil && !h.joined:
+			h.joined = true
+			return verdictJoin, nil, nil
+		case a.p == nil && lost:
+			return h.fetchOrEnd()
+		case a.p == nil:
+			return h.idle(now)
+		case !h.admit(&a):
+		case a.p.Close:
+			return verdictEnd, nil, nil
+		case a.p.Refresh:
+			if h.in.Next.URI != "" {
+				return h.fetchOrEnd()
+			}
+		case a.p.Stream != nil:
+			if data, ok := h.render(&a); !ok {
+				return h.fetchOrEnd()
+			} else if len(data) > 0 {
+				h.sent(now)
+				return verdictSend, nil, data
+			}
+		}
+	}
+}
+
+// render gives a publication as its client sees it; false where something has been missed before it.
+func (h *hold) render(a *arrival) (data []byte, ok bool) {
+	c := h.channel(a.group)
+	if a.p.ID != "" {
+		if c.PrevID != "" && a.p.PrevID != "" && a.p.PrevID != c.PrevID && h.in.Next.URI != "" {
+			return nil, false
+		}
+		c.PrevID = a.p.ID
+	}
+	data, err := h.listener.Render(a.group, a.p, a.p.Stream)
+	return data, err == nil
+}
+
+// sent notes that something has been sent.
+func (h *hold) sent(now int64) {
+	h.touched = now
+	if !h.in.KeepAlive.Interval {
+		h.wait(now)
+	}
+}
+
+// idle is when nothing is there to be sent.
+func (h *hold) idle(now int64) (verdict, *channel.Response, []byte) {
+	if next := h.in.Next; next.URI != "" && next.Timeout > 0 && now-h.touched >= int64(next.Timeout) {
+		return h.fetchOrEnd()
+	}
+	if now < h.due {
+		return verdictWait, nil, nil
+	}
+	h.wait(now)
+	if h.in.KeepAlive.Timeout > 0 {
+		return verdictSend, nil, h.in.KeepAlive.Data
+	}
+	return verdictWait, nil, nil
+}
+
+// fetchOrEnd asks the application what was missed, or comes next. Where nobody can be asked, the stream ends: its
+// client comes back, and begins with what there is.
+func (h *hold) fetchOrEnd() (verdict, *channel.Response, []byte) {
+	if h.in.Next.URI == "" {
+		return verdictEnd, nil, nil
+	}
+	h.fetching = true
+	h.mu.Lock()
+	h.lost, h.fetched = false, nil
+	h.mu.Unlock()
+	return verdictFetch, nil, nil
+}
+
+// nextFetched waits for what was asked for and goes on with it.
+func (h *hold) nextFetched(now int64) (verdict, *channel.Response, []byte) {
+	h.mu.Lock()
+	f := h.fetched
+	h.fetched = nil
+	h.mu.Unlock()
+	if f == nil {
+		return verdictWait, nil, nil
+	}
+	h.fetching = false
+	in := f.instruct()
+	if in == nil {
+		return verdictEnd, nil, nil
+	}
+	h.change(in, f.cursor, now)
+	body, err := h.listener.RenderBody(in.Answer.Body)
+	in.Answer = channel.Response{}
+	if err != nil {
+		return verdictEnd, nil, nil
+	}
+	if len(body) == 0 {
+		return h.nextBytes(now)
+	}
+	return verdictSend, nil, body
+}
+
+// change goes over to another instruction. Channels that both name are left and joined anew: what was published since
+// the request for it comes again, and what its answer has already is known by its id.
+func (h *hold) change(in *grip.Instruct, cursor uint64, now int64) {
+	h.part()
+	h.mu.Lock()
+	h.inbox, h.lost = nil, false
+	h.mu.Unlock()
+	if in.KeepAlive.Timeout == 0 {
+		in.KeepAlive = h.in.KeepAlive
+	}
+	if in.Meta == nil {
+		in.Meta = h.in.Meta
+	}
+	if in.Next.URI == "" && in.Mode == grip.Stream {
+		in.Next = h.in.Next
+	}
+	if in.Gone == "" {
+		in.Gone = h.in.Gone
+	}
+	h.follow(in, cursor, now)
+}
+
+// expire lets a hold end by itself, as its time were up: the server goes.
+func (h *hold) expire() {
+	if h.in.Mode == grip.Response {
+		h.due = 0
+		return
+	}
+	h.in.Next, h.fetching = grip.Link{}, false
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost, h.joined = true, true
+	h.in.Mode = grip.Stream
+}
+
+// last gives what each channel has seen last, as a request tells it.
+func (h *hold) last() (all []string) {
+	for _, c := range h.listener.Channels {
+		if c.PrevID != "" {
+			all = append(all, c.Name+"; last-id="+c.PrevID)
+		}
+	}
+	return slices.Clip(all)
+}

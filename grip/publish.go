@@ -1,0 +1,191 @@
+package grip
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"backline"
+	"backline/channel"
+)
+
+// Item is one publication and where it goes.
+type Item struct {
+	Channel     string
+	Publication *channel.Publication
+}
+
+type publication struct {
+	Items []item `json:"items"`
+}
+
+type item struct {
+	Channel string          `json:"channel"`
+	ID      string          `json:"id"`
+	PrevID  string          `json:"prev-id"` //nolint:tagliatelle // GRIP's own spelling
+	Meta    map[string]text `json:"meta"`
+	Formats *formats        `json:"formats"`
+	formats                 // as Python's pubcontrol has them: directly
+}
+
+type formats struct {
+	Response *answer  `json:"http-response"` //nolint:tagliatelle // as above
+	Stream   *piece   `json:"http-stream"`   //nolint:tagliatelle // as above
+	Socket   *message `json:"ws-message"`    //nolint:tagliatelle // as above
+}
+
+type answer struct {
+	action
+	response
+}
+
+type piece struct {
+	action
+	content
+}
+
+type message struct {
+	action
+	content
+	Type string `json:"type"`
+}
+
+type action struct {
+	Action  string   `json:"action"`
+	Filters []string `json:"content-filters"` //nolint:tagliatelle // as above
+}
+
+// ParsePublish reads what is POSTed to /publish/. The error is the publisher's mistake; then nothing is published.
+func ParsePublish(body []byte) ([]Item, error) {
+	var read publication
+	if err := json.Unmarshal(body, &read); err != nil {
+		return nil, fmt.Errorf("the publication cannot be read: %w", err)
+	}
+	if len(read.Items) == 0 {
+		return nil, errors.New(`there is nothing to publish; expected {"items": [{"channel": ..., "formats": {...}}]}`)
+	}
+	items := make([]Item, 0, len(read.Items))
+	for i := range read.Items {
+		each := &read.Items[i]
+		p, err := each.publication()
+		if err != nil {
+			return nil, fmt.Errorf("item %d: %w", i, err)
+		}
+		items = append(items, Item{each.Channel, p})
+	}
+	return items, nil
+}
+
+func (i *item) publication() (*channel.Publication, error) {
+	if i.Channel == "" {
+		return nil, errors.New("it has no channel")
+	}
+	p := &channel.Publication{ID: i.ID, PrevID: i.PrevID}
+	for key, value := range i.Meta {
+		if p.Meta == nil {
+			p.Meta = map[string]string{}
+		}
+		p.Meta[key] = string(value)
+	}
+	f := &i.formats
+	if i.Formats != nil {
+		f = i.Formats
+	}
+	if f.Response == nil && f.Stream == nil && f.Socket == nil {
+		return nil, errors.New("it has none of the formats http-response, http-stream and ws-message")
+	}
+	return p, errors.Join(f.Response.add(p), f.Stream.add(p), f.Socket.add(p))
+}
+
+// apply notes what is to happen in place of sending, and tells whether that is all.
+func (a *action) apply(p *channel.Publication) (all bool, err error) {
+	for _, f := range a.Filters {
+		if !known(f) {
+			return false, fmt.Errorf("there is no filter %.40q", f)
+		}
+	}
+	if len(a.Filters) > 0 {
+		p.Filters = a.Filters // of all forms: publishers name the same ones
+	}
+	switch a.Action {
+	case "", "send":
+		return false, nil
+	case "close":
+		p.Close = true
+	case "hint", "refresh":
+		p.Refresh = true
+	default:
+		return false, fmt.Errorf("the action is %.40q; expected send, close, hint or refresh", a.Action)
+	}
+	return true, nil
+}
+
+func (a *answer) add(p *channel.Publication) error {
+	if a == nil {
+		return nil
+	}
+	if all, err := a.apply(p); all || err != nil {
+		return err
+	}
+	if a.BodyPatch != nil {
+		return errors.New("body-patch is not supported; send the whole body")
+	}
+	body, err := decode(a.Body, a.BodyBin)
+	if err != nil {
+		return err
+	}
+	status := 200
+	if a.Code != nil {
+		status = *a.Code
+	}
+	p.Response = &channel.Response{Status: status, Reason: a.Reason, Header: a.Headers, Body: body}
+	return CheckResponse(p.Response)
+}
+
+// CheckResponse tells whether an answer can be sent.
+func CheckResponse(r *channel.Response) error {
+	if r.Status < 200 || r.Status > 999 {
+		return fmt.Errorf("the code is %d; expected a number of three digits, from 200 on", r.Status)
+	}
+	for _, f := range r.Header {
+		if !backline.ValidFieldName([]byte(f[0])) || !backline.ValidFieldValue([]byte(f[1])) {
+			return fmt.Errorf("the header field %.80q: %.80q is not valid (RFC 9110 5.1, 5.5)", f[0], f[1])
+		}
+	}
+	if !backline.ValidFieldValue([]byte(r.Reason)) {
+		return fmt.Errorf("the reason %.80q has a control character", r.Reason)
+	}
+	return nil
+}
+
+func (s *piece) add(p *channel.Publication) error {
+	if s == nil {
+		return nil
+	}
+	if all, err := s.apply(p); all || err != nil {
+		return err
+	}
+	data, err := s.bytes()
+	if data == nil && err == nil {
+		err = errors.New("http-stream has neither content nor content-bin")
+	}
+	p.Stream = data
+	return err
+}
+
+func (m *message) add(p *channel.Publication) error {
+	if m == nil {
+		return nil
+	}
+	if all, err := m.apply(p); all || err != nil {
+		return err
+	}
+	data, err := m.bytes()
+	switch m.Type {
+	case "", "text", "binary":
+	default:
+		return fmt.Errorf("a ws-message has the type %.40q; expected text or binary", m.Type)
+	}
+	p.Socket = &channel.SocketMessage{Data: data, Text: m.Type == "text" || m.Type == "" && m.Binary == nil}
+	return err
+}

@@ -1,0 +1,148 @@
+package grip_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"backline/channel"
+	"backline/grip"
+)
+
+func TestParsePublish(t *testing.T) {
+	t.Parallel()
+	items, err := grip.ParsePublish([]byte(`{"items": [
+		{"channel": "a", "id": "2", "prev-id": "1", "meta": {"sender": "u"}, "formats": {
+			"http-response": {"headers": {"Content-Type": "text/plain"}, "body": "hi"},
+			"http-stream": {"content-bin": "aGk=", "content-filters": ["build-id"]},
+			"ws-message": {"content": "hi"}}},
+		{"channel": "b", "http-stream": {"action": "close"}, "no-seq": true, "size": 3},
+		{"channel": "c", "http-response": {"action": "hint"}},
+		{"channel": "d", "http-stream": {"content": ""}, "ws-message": {"type": "binary", "content-bin": "AA=="}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []grip.Item{
+		{Channel: "a", Publication: &channel.Publication{
+			ID: "2", PrevID: "1", Meta: map[string]string{"sender": "u"}, Stream: []byte("hi"), Filters: []string{"build-id"},
+			Response: &channel.Response{Status: 200, Header: [][2]string{{"Content-Type", "text/plain"}}, Body: []byte("hi")},
+			Socket:   &channel.SocketMessage{Data: []byte("hi"), Text: true},
+		}},
+		{Channel: "b", Publication: &channel.Publication{Close: true}},
+		{Channel: "c", Publication: &channel.Publication{Refresh: true}},
+		{Channel: "d", Publication: &channel.Publication{Stream: []byte{}, Socket: &channel.SocketMessage{Data: []byte{0}}}},
+	}
+	if !reflect.DeepEqual(items, want) {
+		for i := range items {
+			t.Errorf("%s %+v", items[i].Channel, items[i].Publication)
+		}
+	}
+}
+
+func TestWhatCannotBePublished(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		``:              "cannot be read",
+		`{"items": []}`: "nothing to publish",
+		`{"items": [{"http-stream": {"content": "x"}}]}`:                                          "no channel",
+		`{"items": [{"channel": "a"}]}`:                                                           "none of the formats",
+		`{"items": [{"channel": "a", "http-stream": {}}]}`:                                        "neither content",
+		`{"items": [{"channel": "a", "http-stream": {"action": "jump"}}]}`:                        "expected send, close",
+		`{"items": [{"channel": "a", "http-stream": {"content": "", "content-filters": ["x"]}}]}`: "no filter",
+		`{"items": [{"channel": "a", "http-response": {"code": 100}}]}`:                           "from 200 on",
+		`{"items": [{"channel": "a", "http-response": {"headers": {"a b": "c"}}}]}`:               "not valid",
+		`{"items": [{"channel": "a", "http-response": {"body-patch": []}}]}`:                      "not supported",
+		`{"items": [{"channel": "a", "ws-message": {"type": "ping"}}]}`:                           "expected text or binary",
+	} {
+		if _, err := grip.ParsePublish([]byte(body)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, expected %q", body, err, want)
+		}
+	}
+}
+
+func FuzzParsePublish(f *testing.F) {
+	f.Add([]byte(`{"items": [{"channel": "a", "formats": {"http-response": {"headers": [["a", "b"]], "body": "x"}}}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		items, err := grip.ParsePublish(body)
+		for _, each := range items {
+			if r := each.Publication.Response; err == nil && r != nil && grip.CheckResponse(r) != nil {
+				t.Errorf("an answer that cannot be sent: %+v", r)
+			}
+		}
+	})
+}
+
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	l := grip.Listener{
+		Meta: map[string]string{"user": "7", "id_format": "a:%(events-a)s,b%%:%(b)s", "color": "red"},
+		Channels: []grip.Channel{
+			{Name: "events-a", PrevID: "12", Filters: []string{"build-id", "skip-users"}}, {Name: "b", PrevID: "3", Filters: []string{"skip-self", "require-sub", "var-subst"}},
+		},
+	}
+	for _, c := range []struct {
+		name string
+		meta map[string]string
+		want bool
+	}{
+		{"events-a", nil, true},
+		{"events-a", map[string]string{"skip_users": "5, 7"}, false},
+		{"events-a", map[string]string{"skip_users": "57", "sender": "7"}, true},
+		{"b", map[string]string{"sender": "7"}, false},
+		{"b", map[string]string{"require_sub": "events-a"}, true},
+		{"b", map[string]string{"require_sub": "events-c"}, false},
+		{"elsewhere", nil, false},
+	} {
+		if got := l.Wants(c.name, &channel.Publication{Meta: c.meta}); got != c.want {
+			t.Errorf("%s %v: %v", c.name, c.meta, got)
+		}
+	}
+	for _, c := range []struct {
+		name, text, want string
+		filters          []string
+	}{
+		{"events-a", "id: %I 5%%", "id: a:12,b%:3 5%", nil},
+		{"events-a", "id: %(x)I", "id: x", []string{"build-id"}},
+		{"b", "%(color)s %%", "red %", nil},
+		{"b", "%I", "a:12,b%:3", []string{"build-id"}},
+	} {
+		got, err := l.Render(c.name, &channel.Publication{Filters: c.filters}, []byte(c.text))
+		if err != nil || string(got) != c.want {
+			t.Errorf("%s %q: %q %v, expected %q", c.name, c.text, got, err, c.want)
+		}
+	}
+	for _, text := range []string{"%", "%(x", "%q", "%(color)s"} {
+		if got, err := l.Render("events-a", &channel.Publication{}, []byte(text)); err == nil {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+	if got, err := l.RenderBody([]byte("100%%")); err != nil || string(got) != "100%" {
+		t.Errorf("an answer's body: %q %v", got, err)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	key := grip.Key{Issuer: "backline", Secret: []byte("changeme")}
+	token := key.Sign(now)
+	other := grip.Key{Issuer: "backline", Secret: []byte("another")}
+	anybody := grip.Key{Secret: key.Secret}
+	stranger := grip.Key{Issuer: "somebody", Secret: key.Secret}
+	for name, c := range map[string]struct{ got, want bool }{
+		"its own":         {key.Verify(token, now), true},
+		"after an hour":   {key.Verify(token, now.Add(time.Hour)), false},
+		"another secret":  {other.Verify(token, now), false},
+		"any issuer":      {anybody.Verify(token, now), true},
+		"another issuer":  {stranger.Verify(token, now), false},
+		"a changed token": {key.Verify(token[:len(token)-8]+"AAAAAAAA", now), false},
+		"none":            {key.Verify("", now), false},
+		// {"alg":"none"}, with a valid sum all the same
+		"cut": {key.Verify(token[:len(token)/2], now), false},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %v", name, c.got)
+		}
+	}
+}

@@ -5,4 +5,5 @@
 //	/-/health/ready  200 while it can serve requests; otherwise 503, and they should go elsewhere
 //	/-/health        200 while both are true
 //	/-/metrics       counters, in Prometheus's text format
+//	/publish/        takes publications for held answers (GRIP)
 package admin

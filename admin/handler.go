@@ -12,12 +12,13 @@ import (
 type Handler struct {
 	health  func() Health
 	metrics func() ([]byte, error)
+	publish *Publishing
 }
 
 // New makes a handler. health and metrics (in Prometheus's text format) are called for each request, on the goroutine
-// that reads the connection: they must not wait.
-func New(health func() Health, metrics func() ([]byte, error)) *Handler {
-	return &Handler{health: health, metrics: metrics}
+// that reads the connection: they must not wait. publish is nil where nothing can be published.
+func New(health func() Health, metrics func() ([]byte, error), publish *Publishing) *Handler {
+	return &Handler{health: health, metrics: metrics, publish: publish}
 }
 
 // WSGI implements edge.Handler: the edge takes no body that streams, and no WebSocket, for a handler that says so.
@@ -31,6 +32,8 @@ func (h *Handler) Submit(ex *dispatch.Exchange) {
 	verdict, known := verdicts(string(ex.Scope.Path))
 	scrape := string(ex.Scope.Path) == "/-/metrics"
 	switch {
+	case h.publish != nil && isPublish(string(ex.Scope.Path)):
+		h.publish.take(ex)
 	case !known && !scrape:
 		respond(ex, 404, textPlain, []byte("There is /-/health, /-/health/live, /-/health/ready and /-/metrics.\n"))
 	case string(ex.Scope.Method) != "GET" && string(ex.Scope.Method) != "HEAD":

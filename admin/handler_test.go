@@ -24,7 +24,7 @@ func serve(t *testing.T, health func() admin.Health) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := edge.New(edge.Options{}, admin.New(health, func() ([]byte, error) { return []byte("backline_x 1\n"), nil }))
+	server := edge.New(edge.Options{}, admin.New(health, func() ([]byte, error) { return []byte("backline_x 1\n"), nil }, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, time.Second, listener) }()

@@ -19,6 +19,8 @@ type Publication struct {
 	Stream   []byte
 	// Close ends held streams and WebSockets instead.
 	Close bool
+	// Refresh has the application asked again instead, where a held answer says how (GRIP's hint and refresh).
+	Refresh bool
 
 	// ID and PrevID are the publisher's own names of this publication and of the one before it, for members that have
 	// said which one they saw last (GRIP). Empty: it has none.

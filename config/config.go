@@ -114,8 +114,15 @@ type Config struct {
 	HTTP2Window           int64
 	HTTP2MaxControlFrames int
 
-	WebSocketApp                string // "module:attribute"; empty: App answers WebSockets too
-	WebSocketWorkers            int
+	WebSocketApp     string // "module:attribute"; empty: App answers WebSockets too
+	WebSocketWorkers int
+	Grip             bool
+	GripKeys         []string
+	LimitHolds       int
+	HoldChannels     int
+	HoldBody         int64
+	HoldBacklog      int
+
 	WebSocketMaxMessage         int64
 	WebSocketMaxFragments       int
 	WebSocketWindow             int64

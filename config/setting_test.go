@@ -161,7 +161,8 @@ func TestPairsAreShownWithoutValues(t *testing.T) {
 		if s.Kind != KindPairs {
 			continue
 		}
-		c := Config{Env: []string{"TOKEN=hunter2"}}
+		pair := []string{"TOKEN=hunter2"}
+		c := Config{Env: pair, GripKeys: pair}
 		if shown := s.show(&c); strings.Contains(shown, "hunter2") || !strings.Contains(shown, "TOKEN") {
 			t.Errorf("%s is shown as %q: want the name without the value", s.Key, shown)
 		}

@@ -24,7 +24,7 @@ func (c *conn) Answer(ex *dispatch.Exchange, m *wire.Message) {
 		c.sendFile(file, m)
 	case c.server.instructs(&c.answer, m):
 		if g := gather(m); m.Kind == wire.KindStart {
-			c.gathered = g
+			c.unfinished = g
 			c.answer.held += len(m.Data)
 			c.credit(0)
 		} else {
@@ -64,7 +64,7 @@ func (c *conn) Data(ex *dispatch.Exchange, data []byte) {
 	c.mu.Lock()
 	switch {
 	case c.ex != ex || c.phase != phaseAnswer:
-	case c.gathered != nil:
+	case c.unfinished != nil:
 		c.gather(data)
 	default:
 		buffer := c.server.answerBuffer()
@@ -82,8 +82,8 @@ func (c *conn) End(ex *dispatch.Exchange) {
 	c.mu.Lock()
 	switch {
 	case c.ex != ex || c.phase != phaseAnswer:
-	case c.gathered != nil:
-		c.obey(c.gathered)
+	case c.unfinished != nil:
+		c.obey(c.unfinished)
 	default:
 		var last [len(h1.LastChunk)]byte
 		c.write(c.appendEnd(last[:0]))

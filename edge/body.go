@@ -166,14 +166,14 @@ func (c *conn) collect() (operation, bool) {
 const bodyRoom = 64 << 10
 
 func (c *conn) submitCollected() operation {
-	c.body.hand(c.ex)
+	c.body.hand(c.ex, c.server.options.WholeBody)
 	return c.submit()
 }
 
 // hand gives a collected body to the exchange: with the request if it is short, else as the worker wants it.
-func (b *incoming) hand(ex *dispatch.Exchange) {
+func (b *incoming) hand(ex *dispatch.Exchange, whole int) {
 	ex.Length, ex.Replayable = b.total, true
-	if b.total <= wire.MaxPiece && b.spool.file == nil {
+	if b.total <= int64(whole) && b.spool.file == nil {
 		ex.Body, ex.More = b.spool.memory, wire.BodyWhole
 	} else {
 		ex.More = wire.BodyFollows

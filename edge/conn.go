@@ -41,8 +41,8 @@ type conn struct {
 	route      *Route             // where it goes, once that is known
 	body       incoming
 	answer     outgoing
-	gathered   *gathered // an answer that says something to the edge, of which more is to come
-	hold       *hold     // what the answer waits for, in phaseHold
+	unfinished *unfinished // an answer that says something to the edge, of which more is to come
+	hold       *hold       // what the answer waits for, in phaseHold
 	out        outbox
 	ws         *socket  // nil for HTTP
 	secure     *secure  // nil without TLS
@@ -338,7 +338,7 @@ func (c *conn) finish() {
 
 func (c *conn) dropExchange() {
 	c.answer.release()
-	c.gathered = nil
+	c.unfinished = nil
 	if c.ex != nil {
 		c.ex.Release()
 		c.leaveGroups()

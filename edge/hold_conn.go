@@ -11,16 +11,16 @@ import (
 	"backline/wire"
 )
 
-// gathered is an answer that says something to the edge and whose body comes in pieces.
-type gathered struct {
+// unfinished is an answer that says something to the edge and whose body comes in pieces.
+type unfinished struct {
 	status int
 	reason []byte
 	fields []backline.Field
 	body   []byte
 }
 
-func gather(m *wire.Message) *gathered {
-	g := &gathered{status: m.Status, reason: bytes.Clone(m.Reason), body: bytes.Clone(m.Data)}
+func gather(m *wire.Message) *unfinished {
+	g := &unfinished{status: m.Status, reason: bytes.Clone(m.Reason), body: bytes.Clone(m.Data)}
 	for _, f := range m.Fields {
 		g.fields = append(g.fields, backline.Field{Name: bytes.Clone(f.Name), Value: bytes.Clone(f.Value)})
 	}
@@ -33,7 +33,7 @@ func (s *Server) instructs(a *outgoing, m *wire.Message) bool {
 }
 
 // read gives the instruction in an answer, or the page that the client gets instead.
-func (s *Server) read(ex *dispatch.Exchange, a *outgoing, g *gathered) (*grip.Instruct, *refusal) {
+func (s *Server) read(ex *dispatch.Exchange, a *outgoing, g *unfinished) (*grip.Instruct, *refusal) {
 	in, err := grip.Read(g.status, g.reason, g.fields, g.body)
 	switch h := &s.holds; {
 	case err != nil:
@@ -77,8 +77,8 @@ func asMessage(r *channel.Response, open bool) *wire.Message {
 }
 
 // obey does what an answer says.
-func (c *conn) obey(g *gathered) {
-	c.gathered = nil
+func (c *conn) obey(g *unfinished) {
+	c.unfinished = nil
 	in, no := c.server.read(c.ex, &c.answer, g)
 	switch {
 	case no != nil:
@@ -96,11 +96,11 @@ func (c *conn) obey(g *gathered) {
 func (c *conn) gather(data []byte) {
 	c.answer.held += len(data)
 	c.credit(0)
-	if len(c.gathered.body)+len(data) <= c.server.holds.Body {
-		c.gathered.body = append(c.gathered.body, data...)
+	if len(c.unfinished.body)+len(data) <= c.server.holds.Body {
+		c.unfinished.body = append(c.unfinished.body, data...)
 		return
 	}
-	c.gathered = nil
+	c.unfinished = nil
 	c.server.complain(c.ex, complaintHeldBody)
 	c.page(500, dispatch.FailApp.Reason, 0)
 	c.answer.failed = dispatch.FailApp.Name

@@ -7,8 +7,8 @@ import (
 )
 
 // obey does what an answer says, as conn.obey.
-func (st *stream) obey(g *gathered) {
-	st.gathered = nil
+func (st *stream) obey(g *unfinished) {
+	st.unfinished = nil
 	in, no := st.server.read(st.ex, &st.answer, g)
 	switch {
 	case no != nil:
@@ -24,11 +24,11 @@ func (st *stream) obey(g *gathered) {
 // gather keeps a piece of an answer that is not yet whole.
 func (st *stream) gather(data []byte) {
 	st.answer.held += len(data)
-	if len(st.gathered.body)+len(data) <= st.server.holds.Body {
-		st.gathered.body = append(st.gathered.body, data...)
+	if len(st.unfinished.body)+len(data) <= st.server.holds.Body {
+		st.unfinished.body = append(st.unfinished.body, data...)
 		return
 	}
-	st.gathered = nil
+	st.unfinished = nil
 	st.server.complain(st.ex, complaintHeldBody)
 	st.page(500, dispatch.FailApp.Reason, 0)
 	st.answer.failed = dispatch.FailApp.Name

@@ -19,7 +19,7 @@ type inquiry struct {
 	ex     *dispatch.Exchange
 	cursor uint64
 
-	got *gathered
+	got *unfinished
 	bad bool
 }
 

@@ -13,6 +13,7 @@ import (
 	"backline/dispatch"
 	"backline/h1"
 	"backline/static"
+	"backline/wire"
 )
 
 // Options are the edge's bounds and habits. New fills in the defaults for zero values where a comment names one.
@@ -37,6 +38,9 @@ type Options struct {
 	MaxConnections int
 	// BodyMemory is how much of a collected request body stays in memory before it goes to a file. Default 1 MiB.
 	BodyMemory int
+	// WholeBody is how long a collected body may be that the handler gets at once, with the request. Default: what a worker
+	// takes in one message.
+	WholeBody int
 	// AnswerMemory and AnswerFile are how much of a WSGI answer may wait for its client, in memory and then in a
 	// temporary file; after that the worker waits. Defaults 1 MiB and 1 GiB.
 	AnswerMemory int
@@ -143,6 +147,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.WriteTimeout, time.Minute)
 	setDefault(&o.MaxConnections, 20_000)
 	setDefault(&o.BodyMemory, 1<<20)
+	setDefault(&o.WholeBody, wire.MaxPiece)
 	setDefault(&o.AnswerMemory, 1<<20)
 	setDefault(&o.AnswerFile, 1<<30)
 	setDefault(&o.Streams, 100)

@@ -25,23 +25,23 @@ type stream struct {
 	wanted  chan struct{} // the same for the pump, when the worker can take more of the body
 	pumping sync.WaitGroup
 
-	mu        sync.Mutex
-	phase     phase
-	submitted bool
-	broken    bool // the client has gone
-	cut       bool // the answer cannot be completed: the stream is reset after what waits
-	writing   bool // the goroutine is inside w
-	expired   bool // the body came too slowly
-	since     int64
-	body      incoming
-	answer    outgoing
-	gathered  *gathered // as in conn
-	hold      *hold
-	interim   []interim   // written before the answer
-	head      []headField // to be written; nil when it has been, or there is none yet
-	out       outbox
-	piece     *[]byte // what is being written
-	unflushed bool    // w may have kept something back
+	mu         sync.Mutex
+	phase      phase
+	submitted  bool
+	broken     bool // the client has gone
+	cut        bool // the answer cannot be completed: the stream is reset after what waits
+	writing    bool // the goroutine is inside w
+	expired    bool // the body came too slowly
+	since      int64
+	body       incoming
+	answer     outgoing
+	unfinished *unfinished // as in conn
+	hold       *hold
+	interim    []interim   // written before the answer
+	head       []headField // to be written; nil when it has been, or there is none yet
+	out        outbox
+	piece      *[]byte // what is being written
+	unflushed  bool    // w may have kept something back
 
 	// life guards over: w must not be touched once the handler has returned. No other lock is taken under it.
 	life sync.Mutex

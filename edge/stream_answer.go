@@ -27,7 +27,7 @@ func (st *stream) Answer(ex *dispatch.Exchange, m *wire.Message) {
 		st.sendFile(file, m)
 	case st.server.instructs(&st.answer, m):
 		if g := gather(m); m.Kind == wire.KindStart {
-			st.gathered = g
+			st.unfinished = g
 			st.answer.held += len(m.Data)
 		} else {
 			st.obey(g)
@@ -56,7 +56,7 @@ func (st *stream) Data(_ *dispatch.Exchange, data []byte) {
 	st.mu.Lock()
 	switch {
 	case st.phase != phaseAnswer:
-	case st.gathered != nil:
+	case st.unfinished != nil:
 		st.gather(data)
 	default:
 		st.add(data)
@@ -69,8 +69,8 @@ func (st *stream) End(*dispatch.Exchange) {
 	st.mu.Lock()
 	switch {
 	case st.phase != phaseAnswer:
-	case st.gathered != nil:
-		st.obey(st.gathered)
+	case st.unfinished != nil:
+		st.obey(st.unfinished)
 	default:
 		st.finish()
 	}

@@ -73,7 +73,7 @@ func (st *stream) collect() *h1.Error {
 	}
 	st.mu.Lock()
 	st.body.done = true
-	st.body.hand(st.ex)
+	st.body.hand(st.ex, st.server.options.WholeBody)
 	st.mu.Unlock()
 	st.submit()
 	return nil

@@ -63,3 +63,8 @@ func unpack(part string, into any) bool {
 	data, err := base64.RawURLEncoding.DecodeString(part)
 	return err == nil && json.Unmarshal(data, into) == nil
 }
+
+// Is tells whether somebody knows the key itself.
+func (k *Key) Is(issuer, secret string) bool {
+	return (k.Issuer == "" || k.Issuer == issuer) && hmac.Equal([]byte(secret), k.Secret)
+}

@@ -41,6 +41,8 @@ const (
 	// KindBroadcast (76, token, group, data): send a WebSocket message, str or bytes, to the sockets in a group that the
 	// server delivers to.
 	KindBroadcast Kind = 76
+	// KindItems (104, token, items): publish for those who hold answers; items is JSON, as GRIP's publishers POST it.
+	KindItems Kind = 104
 )
 
 // From the server to the process.
@@ -80,7 +82,7 @@ func channelShape(kind Kind) int {
 	switch kind {
 	case KindFlush:
 		return 2
-	case KindAttach, KindJoin, KindLeave, KindChannelRead, KindChannelUnread:
+	case KindAttach, KindJoin, KindLeave, KindChannelRead, KindChannelUnread, KindItems:
 		return 3
 	case KindChannelSend:
 		return 6
@@ -115,6 +117,8 @@ func (m *Message) readChannel(c *cursor) {
 	case KindEnlist, KindStrike:
 		m.Reason = c.name()
 		m.Data = c.name()
+	case KindItems:
+		m.Data = c.bytes()
 	case KindAttach, KindJoin, KindLeave, KindChannelRead, KindChannelUnread:
 		m.Reason = c.name()
 	}

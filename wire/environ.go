@@ -32,6 +32,9 @@ func (c Codec) appendEnviron(dst []byte, r *Request) []byte {
 	}
 	dst, servers := c.appendServerName(dst, r)
 	dst, certificates := c.appendClientCertificate(dst, s.TLS)
+	if s.Cursor != 0 {
+		dst, n = c.appendInt64(c.appendKey(dst, "backline.cursor"), int64(s.Cursor)), n+1
+	}
 	if s.WebSocket {
 		dst, n = c.appendKey(c.appendKey(dst, "wsgi.websocket_version"), "13"), n+1
 	}

@@ -196,6 +196,9 @@ func (c Codec) appendScope(dst []byte, r *Request) []byte {
 	if s.Server != r.Default.Server {
 		dst, n = c.appendServer(c.appendKey(dst, "server"), s.Server), n+1
 	}
+	if s.Cursor != 0 {
+		dst, n = c.appendInt64(c.appendKey(dst, "backline.cursor"), int64(s.Cursor)), n+1
+	}
 	if s.TLS != nil {
 		dst, n = c.appendExtensions(c.appendKey(dst, "extensions"), s.TLS), n+1
 	}

@@ -24,6 +24,8 @@ type Options struct {
 	MaxMessage int
 	// Log hears of what is dropped, at most once in ten seconds a process.
 	Log *slog.Logger
+	// Publish takes the items of KindItems, and nothing of them where one is not right. nil: there is no such thing here.
+	Publish func(items []byte) error
 	// Dropped counts what slow processes lose, of all sessions. nil: nobody asks.
 	Dropped *atomic.Uint64
 }
@@ -98,6 +100,8 @@ func (s *Session) Handle(m *wire.Message) error {
 		}
 	case wire.KindBroadcast:
 		s.broadcast(m, name)
+	case wire.KindItems:
+		s.publish(m)
 	case wire.KindJoin:
 		s.joined[name] = struct{}{}
 		s.hub.Join(name, s)
@@ -137,6 +141,18 @@ func (s *Session) broadcast(m *wire.Message, group string) {
 		s.answer(m.Stream, wire.VerdictTooLarge, s.options.MaxMessage)
 	default:
 		s.hub.Publish(group, &channel.Publication{Socket: &channel.SocketMessage{Data: bytes.Clone(m.Data), Text: m.Text}})
+		s.answer(m.Stream, wire.VerdictDone, 0)
+	}
+}
+
+// publish publishes what those get who hold answers.
+func (s *Session) publish(m *wire.Message) {
+	switch {
+	case len(m.Data) > s.options.MaxMessage:
+		s.answer(m.Stream, wire.VerdictTooLarge, s.options.MaxMessage)
+	case s.options.Publish == nil || s.options.Publish(m.Data) != nil:
+		s.answer(m.Stream, wire.VerdictInvalid, 0)
+	default:
 		s.answer(m.Stream, wire.VerdictDone, 0)
 	}
 }

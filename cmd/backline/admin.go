@@ -37,14 +37,14 @@ const (
 func (s *server) newAdmin() (*edge.Server, error) {
 	options := edge.Options{
 		Head:    h1.Limits{RequestLine: 1 << 10, HeaderBlock: 8 << 10, HeaderFields: 50},
-		MaxBody: 1, HeaderTimeout: adminPatience, WriteTimeout: adminPatience, KeepAlive: time.Minute,
+		MaxBody: admin.MaxPublish, WholeBody: admin.MaxPublish, BodyMemory: admin.MaxPublish, HeaderTimeout: adminPatience, WriteTimeout: adminPatience, KeepAlive: time.Minute,
 		MaxConnections: adminConnections, Pollers: 1, Log: s.log.Logger,
 	}
 	counted, err := newMetrics(s.pools)
 	if err != nil {
 		return nil, err
 	}
-	return edge.New(options, admin.New(s.health, counted.text)), nil
+	return edge.New(options, admin.New(s.health, counted.text, s.publishing())), nil
 }
 
 // runAdmin answers operators. It begins before everything else and ends after it, so that it can say what goes on.

@@ -25,6 +25,7 @@ func newChannels(c *config.Config, log *journal) *channels {
 	made.options = session.Options{
 		Window: int(c.ChannelWindow), MaxMessage: int(c.ChannelMaxMessage), Log: log.Logger, Dropped: &made.dropped,
 	}
+	made.options.Publish = made.publish
 	return made
 }
 

@@ -102,6 +102,7 @@ func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server,
 	clients := edgeOptions(c, s.capacity, s.access, s.log.Logger)
 	clients.Files, clients.CopyFiles, clients.Compress = s.files, !c.Sendfile, compressor(c)
 	clients.Gate, clients.Layer = s.gate, s.pools.channels.hub
+	clients.Holds = holds(c, s.pools.channels.hub)
 	s.encrypt(&clients)
 	s.pools.direct(&clients)
 	s.edge = edge.New(clients, s.pools.first().dispatcher)
@@ -134,6 +135,9 @@ func (s *server) prepare(ctx context.Context, loaded *config.Loaded) (err error)
 		return err
 	}
 	if s.gate, err = gateOptions(loaded); err != nil {
+		return err
+	}
+	if err = checkGripKeys(loaded); err != nil {
 		return err
 	}
 	if s.access, err = openAccess(loaded, s.log.Logger); err != nil {

@@ -73,6 +73,10 @@ class Session:
         """Send to a group, or with BROADCAST to its sockets; without a waiter nobody learns when it has gone."""
         return self._question(waiter, kind, group, data)
 
+    def items(self, waiter: Waiter | None, data: bytes) -> bool:
+        """Publish for held answers."""
+        return self._question(waiter, wire.ITEMS, data)
+
     def flush(self, waiter: Waiter) -> bool:
         """Forget everything, everywhere."""
         with self._lock:

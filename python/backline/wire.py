@@ -79,6 +79,7 @@ STRIKE: Final = 73  # token, group, channel
 FLUSH: Final = 74  # token
 OUTCOME: Final = 75  # token, verdict, n
 BROADCAST: Final = 76  # token, group, data
+ITEMS: Final = 104  # token, items
 
 # Channels, from the server.
 VERDICT: Final = 80  # token, verdict, n

@@ -68,6 +68,7 @@ type hold struct {
 	due      int64 // when something is to be done even if nothing comes
 	touched  int64 // when something was last sent, for a stream's next link
 	fetching bool
+	live     map[string]bool // channels whose last id is of a publication, and no longer the application's word
 
 	// mu guards what the hub and fetches leave here. No other lock is taken under it.
 	mu      sync.Mutex
@@ -120,7 +121,7 @@ func (h *holds) newHold(in *grip.Instruct, cursor uint64, now int64, wake func()
 
 // follow takes an instruction over. Its answer's own cursor counts more than the request's.
 func (h *hold) follow(in *grip.Instruct, cursor uint64, now int64) {
-	h.in, h.cursor, h.joined = in, cursor, false
+	h.in, h.cursor, h.joined, h.live = in, cursor, false, nil
 	if in.Cursor != 0 {
 		h.cursor = in.Cursor
 	}
@@ -208,7 +209,7 @@ func (h *hold) nextAnswer(now int64) (verdict, *channel.Response, []byte) {
 		case a.p == nil:
 			// Time is up, or something may have been missed: then the client asks again, and the application looks again.
 			return verdictAnswer, &h.in.Answer, nil
-		case !h.admit(&a):
+		case !h.admit(&a) || !h.listener.Wants(a.group, a.p):
 		case a.p.Close || a.p.Refresh:
 			return verdictAnswer, &h.in.Answer, nil
 		case a.p.Response != nil:
@@ -238,22 +239,19 @@ func (h *hold) take() (a arrival, lost bool) {
 	return a, h.lost
 }
 
-// admit tells whether a publication is for this listener, and notes its id. One that the application has named as the
-// last it saw is not for it, nor is what came before that.
+// admit tells whether a publication is one that this listener has not seen. What the application has named as the last
+// it saw is not, nor is what came before that.
 func (h *hold) admit(a *arrival) bool {
 	c := h.channel(a.group)
-	if c == nil {
+	switch {
+	case c == nil:
 		return false // of a channel that is no longer waited for
-	}
-	if a.p.ID != "" && c.PrevID != "" {
-		if a.p.ID == c.PrevID || h.later(a.group, c.PrevID) {
-			return false
-		}
-	}
-	if !h.listener.Wants(a.group, a.p) {
+	case a.p.ID == "" || c.PrevID == "":
+		return true
+	case a.p.ID == c.PrevID:
 		return false
 	}
-	return true
+	return h.live[a.group] || !h.later(a.group, c.PrevID)
 }
 
 // later tells whether the publication of that id is still to come: then what is looked at now is older.

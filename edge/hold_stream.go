@@ -26,6 +26,9 @@ func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
 		case a.p == nil:
 			return h.idle(now)
 		case !h.admit(&a):
+		case !h.follows(&a):
+			return h.fetchOrEnd()
+		case !h.listener.Wants(a.group, a.p):
 		case a.p.Close:
 			return verdictEnd, nil, nil
 		case a.p.Refresh:
@@ -33,7 +36,7 @@ func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
 				return h.fetchOrEnd()
 			}
 		case a.p.Stream != nil:
-			if data, ok := h.render(&a); !ok {
+			if data, err := h.listener.Render(a.group, a.p, a.p.Stream); err != nil {
 				return h.fetchOrEnd()
 			} else if len(data) > 0 {
 				h.sent(now)
@@ -43,17 +46,22 @@ func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
 	}
 }
 
-// render gives a publication as its client sees it; false where something has been missed before it.
-func (h *hold) render(a *arrival) (data []byte, ok bool) {
-	c := h.channel(a.group)
-	if a.p.ID != "" {
-		if c.PrevID != "" && a.p.PrevID != "" && a.p.PrevID != c.PrevID && h.in.Next.URI != "" {
-			return nil, false
-		}
-		c.PrevID = a.p.ID
+// follows tells whether nothing has been missed before a publication, where somebody can be asked for it, and notes its
+// id: of what filters keep back too.
+func (h *hold) follows(a *arrival) bool {
+	if a.p.ID == "" {
+		return true
 	}
-	data, err := h.listener.Render(a.group, a.p, a.p.Stream)
-	return data, err == nil
+	c := h.channel(a.group)
+	if c.PrevID != "" && a.p.PrevID != "" && a.p.PrevID != c.PrevID && h.in.Next.URI != "" {
+		return false
+	}
+	c.PrevID = a.p.ID
+	if h.live == nil {
+		h.live = map[string]bool{}
+	}
+	h.live[a.group] = true
+	return true
 }
 
 // sent notes that something has been sent.

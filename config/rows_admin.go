@@ -7,7 +7,7 @@ func adminRows() []Setting {
 		{
 			Key: "admin_bind", Flags: []string{"admin-bind"}, Kind: KindString, Unit: "address", Group: "Administration",
 			Zero: "none", check: checkAdminBind,
-			Help: "Address on which /-/health says whether the server is live and ready, and /-/metrics what it counts, for Prometheus: HOST:PORT, unix:PATH or fd://N. It answers while every worker " +
+			Help: "Address on which /-/health says whether the server is live and ready, and /-/metrics what it counts, for Prometheus: HOST:PORT, unix:PATH or fd://N. POST /publish/ answers polls that wait (grip_keys). It answers while every worker " +
 				"is busy, and asks nobody who they are: an address that the public reaches shows them how busy the server is.",
 			field: func(c *Config) any { return &c.AdminBind },
 		},

@@ -263,6 +263,9 @@ func (s *Server) now() time.Time {
 // Connections is how many clients are connected.
 func (s *Server) Connections() int { return int(s.connected.Load()) }
 
+// Held is how many answers are held for what will be published.
+func (s *Server) Held() int { return int(s.holds.held.Load()) }
+
 // bodyBuffer lends a buffer of bodyRoom bytes; recycle takes it back.
 func (s *Server) bodyBuffer() *[]byte {
 	if b, ok := s.bodyBuffers.Get().(*[]byte); ok {

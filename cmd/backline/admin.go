@@ -40,7 +40,7 @@ func (s *server) newAdmin() (*edge.Server, error) {
 		MaxBody: admin.MaxPublish, WholeBody: admin.MaxPublish, BodyMemory: admin.MaxPublish, HeaderTimeout: adminPatience, WriteTimeout: adminPatience, KeepAlive: time.Minute,
 		MaxConnections: adminConnections, Pollers: 1, Log: s.log.Logger,
 	}
-	counted, err := newMetrics(s.pools)
+	counted, err := newMetrics(s.pools, s.edge.Held)
 	if err != nil {
 		return nil, err
 	}

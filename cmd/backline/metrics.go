@@ -12,21 +12,24 @@ type metrics struct {
 	pools    *pools
 	registry *prometheus.Registry
 
-	stalls, workers, inFlight, waiting *prometheus.Desc
+	held func() int // answers that the edge holds
+
+	stalls, workers, inFlight, waiting, holds *prometheus.Desc
 }
 
-func newMetrics(p *pools) (*metrics, error) {
+func newMetrics(p *pools, held func() int) (*metrics, error) {
 	describe := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("backline_"+name, help, labels, nil)
 	}
 	m := &metrics{
-		pools: p, registry: prometheus.NewPedanticRegistry(),
+		pools: p, held: held, registry: prometheus.NewPedanticRegistry(),
 		stalls: describe("stalls_total",
 			"Episodes in which a worker could not go on with what waited: loop (its event loop did not turn), "+
 				"busy (all that it runs at once was under way while requests waited).", "pool", "kind"),
 		workers:  describe("workers", "Worker processes by what they do.", "pool", "state"),
 		inFlight: describe("requests_in_flight", "Requests that workers hold.", "pool"),
 		waiting:  describe("requests_waiting", "Requests that wait for a worker.", "pool"),
+		holds:    describe("holds", "Answers that are held for what will be published."),
 	}
 	if err := m.registry.Register(newChannelMetrics(p.channels)); err != nil {
 		return nil, err
@@ -36,7 +39,7 @@ func newMetrics(p *pools) (*metrics, error) {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(into chan<- *prometheus.Desc) {
-	for _, each := range []*prometheus.Desc{m.stalls, m.workers, m.inFlight, m.waiting} {
+	for _, each := range []*prometheus.Desc{m.stalls, m.workers, m.inFlight, m.waiting, m.holds} {
 		into <- each
 	}
 }
@@ -46,6 +49,7 @@ func (m *metrics) Collect(into chan<- prometheus.Metric) {
 	number := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		into <- prometheus.MustNewConstMetric(d, kind, value, labels...)
 	}
+	number(m.holds, prometheus.GaugeValue, float64(m.held()))
 	for _, each := range m.pools.all {
 		stalls := each.dispatcher.Stalls()
 		number(m.stalls, prometheus.CounterValue, float64(stalls.Loop), each.name, "loop")

@@ -131,7 +131,7 @@ def _judge(waiter: Waiter, group: str, data: bytes) -> None:
 
 def _item(
     group: str,
-    body: str | bytes | None,
+    body: str | bytes | None = None,
     *,
     json: Any = None,
     status: int = 200,

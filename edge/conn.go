@@ -134,16 +134,8 @@ func (c *conn) perform(op operation) {
 		c.mu.Unlock()
 		ex.Keep()
 		c.mu.Lock()
-	case opJoin:
-		h := c.hold
-		c.mu.Unlock()
-		h.join()
-		c.mu.Lock()
-	case opFetch:
-		h, last := c.hold, c.hold.last()
-		c.mu.Unlock()
-		c.server.ask(h, &ex.Scope, h.in.Next.URI, last)
-		c.mu.Lock()
+	case opJoin, opFetch:
+		c.performHold(op)
 	case opHearEnd:
 		c.mu.Unlock()
 		gone := !c.answer.wsgi || ex.Waiting()

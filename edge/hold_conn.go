@@ -205,6 +205,18 @@ func (c *conn) keepHold() (operation, bool) {
 	return opNone, true
 }
 
+// performHold does without the lock what a held answer needs of others.
+func (c *conn) performHold(op operation) {
+	h, scope := c.hold, &c.ex.Scope
+	c.mu.Unlock()
+	if op == opJoin {
+		h.join()
+	} else {
+		c.server.ask(h, scope, h.in.Next.URI, h.last())
+	}
+	c.mu.Lock()
+}
+
 // endHold ends the memberships.
 func (c *conn) endHold() {
 	if c.hold == nil {

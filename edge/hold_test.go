@@ -168,7 +168,7 @@ func TestWhatIsNotHeld(t *testing.T) {
 	c.say("GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
 	c.expect(503)
 	c.say("HEAD /held HTTP/1.1\r\nHost: x\r\n\r\n")
-	if answer, err := http.ReadResponse(c.in, &http.Request{Method: http.MethodHead}); err != nil || answer.StatusCode != 200 {
+	if answer, err := http.ReadResponse(c.in, &http.Request{Method: http.MethodHead}); err != nil || answer.StatusCode != http.StatusOK {
 		t.Errorf("HEAD: %v %v", answer, err)
 	}
 	b.stop() // who waits is answered when the server stops

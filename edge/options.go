@@ -38,8 +38,8 @@ type Options struct {
 	MaxConnections int
 	// BodyMemory is how much of a collected request body stays in memory before it goes to a file. Default 1 MiB.
 	BodyMemory int
-	// WholeBody is how long a collected body may be that the handler gets at once, with the request. Default: what a worker
-	// takes in one message.
+	// WholeBody is how long a collected body may be that the handler gets at once, with the request. Default: what a
+	// worker takes in one message.
 	WholeBody int
 	// AnswerMemory and AnswerFile are how much of a WSGI answer may wait for its client, in memory and then in a
 	// temporary file; after that the worker waits. Defaults 1 MiB and 1 GiB.

@@ -1,6 +1,7 @@
 package grip
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -152,7 +153,7 @@ func format(data []byte, fill func(directive byte, argument string, has bool) (s
 		}
 		argument, has := "", false
 		if i < len(data) && data[i] == '(' {
-			end := strings.IndexByte(string(data[i:]), ')')
+			end := bytes.IndexByte(data[i:], ')')
 			if end < 0 {
 				return nil, fmt.Errorf("a %%( without its end: %.80q", data[i-1:])
 			}

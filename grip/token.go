@@ -18,7 +18,8 @@ type Key struct {
 // tokenLife is how long a token may be used.
 const tokenLife = time.Hour
 
-const tokenHead = `{"alg":"HS256","typ":"JWT"}`
+// algorithm is the head of every one that is made here.
+const algorithm = `{"alg":"HS256","typ":"JWT"}`
 
 type claims struct {
 	Issuer  string `json:"iss,omitempty"`
@@ -28,7 +29,7 @@ type claims struct {
 // Sign gives a token (RFC 7519, HS256).
 func (k *Key) Sign(now time.Time) string {
 	said, _ := json.Marshal(claims{k.Issuer, now.Add(tokenLife).Unix()}) //nolint:errchkjson // a text and a number
-	signed := base64.RawURLEncoding.EncodeToString([]byte(tokenHead)) + "." + base64.RawURLEncoding.EncodeToString(said)
+	signed := base64.RawURLEncoding.EncodeToString([]byte(algorithm)) + "." + base64.RawURLEncoding.EncodeToString(said)
 	return signed + "." + base64.RawURLEncoding.EncodeToString(k.sum(signed))
 }
 

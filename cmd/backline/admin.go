@@ -37,7 +37,8 @@ const (
 func (s *server) newAdmin() (*edge.Server, error) {
 	options := edge.Options{
 		Head:    h1.Limits{RequestLine: 1 << 10, HeaderBlock: 8 << 10, HeaderFields: 50},
-		MaxBody: admin.MaxPublish, WholeBody: admin.MaxPublish, BodyMemory: admin.MaxPublish, HeaderTimeout: adminPatience, WriteTimeout: adminPatience, KeepAlive: time.Minute,
+		MaxBody: admin.MaxPublish, WholeBody: admin.MaxPublish, BodyMemory: admin.MaxPublish,
+		HeaderTimeout: adminPatience, WriteTimeout: adminPatience, KeepAlive: time.Minute,
 		MaxConnections: adminConnections, Pollers: 1, Log: s.log.Logger,
 	}
 	counted, err := newMetrics(s.pools, s.edge.Held)

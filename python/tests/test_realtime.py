@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from backline import realtime
@@ -101,7 +101,7 @@ def test_what_cannot_be_published() -> None:
 
 def test_cursors() -> None:
     class Request:
-        META = {"backline.cursor": 12}
+        META: ClassVar = {"backline.cursor": 12}
 
     assert realtime.cursor_of(Request()) == 12
     assert realtime.cursor_of({"backline.cursor": 3}) == 3

@@ -329,3 +329,27 @@ func TestStreamThatNobodyTakes(t *testing.T) {
 	}
 	b.held(1)
 }
+
+// What every request and its answer cost where nothing is held.
+func BenchmarkNothingIsHeld(b *testing.B) {
+	options, _ := holding()
+	s := New(options, handler{})
+	ex := s.exchanges.New()
+	for _, name := range []string{
+		"Host", "User-Agent", "Accept", "Accept-Language", "Accept-Encoding", "Cookie", "Referer", "Connection", "Sec-Fetch-Mode", "Cache-Control",
+	} {
+		ex.Scope.Fields = append(ex.Scope.Fields, backline.Field{Name: []byte(name), Value: []byte("value")})
+	}
+	m := &wire.Message{Fields: []backline.Field{
+		{Name: []byte("Content-Type"), Value: []byte("text/html; charset=utf-8")}, {Name: []byte("Content-Length"), Value: []byte("5")},
+		{Name: []byte("Vary"), Value: []byte("Cookie")}, {Name: []byte("X-Frame-Options"), Value: []byte("DENY")},
+	}}
+	a := &outgoing{}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.mark(ex, a)
+		if s.instructs(a, m) {
+			b.Fatal("it is")
+		}
+	}
+}

@@ -13,8 +13,8 @@
         publish("room-42", json={"messages": [message.as_dict()]})
 
 ``hold`` and ``stream`` set header fields of an answer, whatever framework it is of, and return it; Backline obeys them,
-and so does Pushpin. Nothing is missed between looking and waiting: what is published after the server handed the request
-on is replayed to the answer that is held.
+and so does Pushpin. Nothing is missed between looking and waiting: what is published after the server handed the
+request on is replayed to the answer that is held.
 """
 
 from __future__ import annotations

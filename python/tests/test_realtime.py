@@ -4,6 +4,7 @@ import json
 from typing import Any, ClassVar
 
 import pytest
+
 from backline import realtime
 
 

@@ -208,6 +208,17 @@ func (c *conn) stream() (operation, bool) {
 	return opNone, c.fill(bodyRoom)
 }
 
+// sendBody passes on the piece that stream has found.
+func (c *conn) sendBody(ex *dispatch.Exchange) {
+	data, at, more := c.body.piece, c.body.passed, !c.body.done
+	c.mu.Unlock()
+	ex.SendBody(data, at, more)
+	c.mu.Lock()
+	c.body.piece = nil
+	c.body.passed += int64(len(data))
+	c.consumed()
+}
+
 // consumed moves past what has been passed on.
 func (c *conn) consumed() {
 	c.off += c.body.used

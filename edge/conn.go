@@ -109,13 +109,7 @@ func (c *conn) perform(op operation) {
 		c.route.Handler.Submit(ex)
 		c.mu.Lock()
 	case opSendBody:
-		data, at, more := c.body.piece, c.body.passed, !c.body.done
-		c.mu.Unlock()
-		ex.SendBody(data, at, more)
-		c.mu.Lock()
-		c.body.piece = nil
-		c.body.passed += int64(len(data))
-		c.consumed()
+		c.sendBody(ex)
 	case opSendSpool:
 		c.sendSpool(ex)
 	case opTook:

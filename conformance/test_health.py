@@ -158,7 +158,8 @@ def test_what_is_no_question_about_health(serve: Serve, operator: Operator) -> N
         assert client.request("GET", "/-/health", {"X": 9000 * "x"}).status == 431
         assert client.at_end()
     with operator.connect() as client:
-        assert client.request("POST", "/-/health", body=100 * b"x").status == 413
+        assert client.request("POST", "/-/health", body=100 * b"x").status == 405
+        assert client.request("POST", "/publish/", body=(1 << 20) * b"x" + b"x").status == 413
     with operator.connect() as client:
         client.send(b"nonsense\r\n\r\n")
         assert client.answer().status == 400

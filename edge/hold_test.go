@@ -353,3 +353,39 @@ func BenchmarkNothingIsHeld(b *testing.B) {
 		}
 	}
 }
+
+func TestStreamOverHTTP2And3(t *testing.T) {
+	t.Parallel()
+	for _, kind := range everyMultiplexed() {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			options, hub := holding()
+			b := start(t, over(kind, options), handler{answer: func(ex *dispatch.Exchange) {
+				if string(ex.Scope.Path) == "/next" {
+					say(ex, 200, "next\n", "Grip-Hold: stream", "Grip-Channel: room")
+					return
+				}
+				say(ex, 200, "open\n", "Grip-Link: </next>; rel=next")
+			}})
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.url(kind, "/"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := b.client(kind).Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			r := bufio.NewReader(answer.Body)
+			readUntil(t, r, "open\nnext\n")
+			b.joined(1)
+			hub.Publish("room", &channel.Publication{Stream: []byte("news\n")})
+			readUntil(t, r, "news\n")
+			hub.Publish("room", &channel.Publication{Close: true})
+			if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
+				t.Errorf("at the end %q %v", rest, err)
+			}
+			b.held(0)
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"backline/channel"
+	"backline/dispatch"
 	"backline/grip"
 )
 
@@ -68,6 +69,7 @@ type hold struct {
 	due      int64 // when something is to be done even if nothing comes
 	touched  int64 // when something was last sent, for a stream's next link
 	fetching bool
+	small    bool            // shrink has done its work
 	live     map[string]bool // channels whose last id is of a publication, and no longer the application's word
 
 	// mu guards what the hub and fetches leave here. No other lock is taken under it.
@@ -221,6 +223,16 @@ func (h *hold) nextAnswer(now int64) (verdict, *channel.Response, []byte) {
 			answer.Body = body
 			return verdictAnswer, &answer, nil
 		}
+	}
+}
+
+// shrink gives up what was needed to get the answer: ten thousand wait more cheaply without. Not while the dispatcher
+// has the exchange too, which is until the worker's message has been dealt with or the application has returned:
+// whoever asks what workers do reads it.
+func (h *hold) shrink(ex *dispatch.Exchange) {
+	if !h.small && !ex.Held() {
+		h.small = true
+		ex.Shrink()
 	}
 }
 

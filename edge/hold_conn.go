@@ -108,7 +108,7 @@ func (c *conn) gather(data []byte) {
 	c.endAnswer()
 }
 
-// beginHold holds an answer. What was needed to get it is given up: ten thousand wait more cheaply without.
+// beginHold holds an answer.
 func (c *conn) beginHold(in *grip.Instruct) {
 	s := c.server
 	now := s.clock.Load()
@@ -121,7 +121,6 @@ func (c *conn) beginHold(in *grip.Instruct) {
 		}
 		c.startAnswer(m)
 	}
-	c.ex.Shrink()
 	c.answer.held, c.answer.owed = 0, 0
 	c.phase = phaseHold
 	c.touch()
@@ -176,6 +175,7 @@ func (c *conn) keepHold() (operation, bool) {
 	if s.leavingHolds() {
 		h.expire()
 	}
+	h.shrink(c.ex)
 	what, answer, data := h.next(now)
 	switch what {
 	case verdictJoin:

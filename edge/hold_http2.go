@@ -45,7 +45,6 @@ func (st *stream) beginHold(in *grip.Instruct) {
 		}
 		st.begun(m)
 	}
-	st.ex.Shrink()
 	st.answer.held, st.answer.owed = 0, 0
 	st.phase = phaseHold
 }
@@ -56,6 +55,7 @@ func (st *stream) keepHold() step {
 	if s.leavingHolds() {
 		h.expire()
 	}
+	h.shrink(st.ex)
 	what, answer, data := h.next(s.clock.Load())
 	switch what {
 	case verdictWait:

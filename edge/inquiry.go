@@ -153,10 +153,15 @@ type goodbye struct {
 // resume implements waiter.
 func (f *goodbye) resume() { f.server.ask(nil, &f.scope, f.uri, nil) }
 
-// sayGone has the application hear that a held answer has ended, where it wants to. What ex points at is not used
-// again by others: Shrink has made it.
+// sayGone has the application hear that a held answer has ended, where it wants to.
 func (s *Server) sayGone(h *hold, scope *backline.Scope) {
 	if h.in.Gone != "" {
-		s.holds.ready.add(&goodbye{s, *scope, h.in.Gone})
+		own := *scope // what it points at may be another request's by then
+		own.Target, own.Fields = bytes.Clone(scope.Target), nil
+		for _, f := range scope.Fields {
+			own.Fields = append(own.Fields, backline.Field{Name: bytes.Clone(f.Name), Value: bytes.Clone(f.Value)})
+		}
+		own.Method, own.Path, own.Query, own.Protocols = nil, nil, nil, nil
+		s.holds.ready.add(&goodbye{s, own, h.in.Gone})
 	}
 }

@@ -67,10 +67,7 @@ func (c *conn) Data(ex *dispatch.Exchange, data []byte) {
 	case c.unfinished != nil:
 		c.gather(data)
 	default:
-		buffer := c.server.answerBuffer()
-		*buffer = c.appendBody((*buffer)[:0], data)
-		c.write(*buffer)
-		c.server.recycleAnswer(buffer)
+		c.writePiece(data)
 		c.answer.held += len(data)
 		c.credit(0)
 	}

@@ -187,10 +187,7 @@ func (c *conn) keepHold() (operation, bool) {
 		c.phase = phaseAnswer
 		c.startAnswer(asMessage(answer, false))
 	case verdictSend:
-		buffer := s.answerBuffer()
-		*buffer = c.appendBody((*buffer)[:0], data)
-		c.write(*buffer)
-		s.recycleAnswer(buffer)
+		c.writePiece(data)
 	case verdictEnd:
 		c.endHold()
 		c.phase = phaseAnswer
@@ -203,6 +200,14 @@ func (c *conn) keepHold() (operation, bool) {
 		return opNone, false
 	}
 	return opNone, true
+}
+
+// writePiece sends a piece of the body.
+func (c *conn) writePiece(data []byte) {
+	buffer := c.server.answerBuffer()
+	*buffer = c.appendBody((*buffer)[:0], data)
+	c.write(*buffer)
+	c.server.recycleAnswer(buffer)
 }
 
 // performHold does without the lock what a held answer needs of others.

@@ -27,6 +27,7 @@ type Message struct {
 	N    int  // KindRead; KindTake's token, KindOffload's timeout, the milliseconds of KindStall and KindCrowd
 	// Offset and Length say which bytes of KindFile's file are the body; all from Offset on where Length is -1.
 	Offset, Length int64
+	Actions        []Action // KindAct and KindActed; their state is Data, nil where it is as before
 	// Bad says why the header fields of an answer cannot be sent; the rest of the message is as usual.
 	Bad error
 }
@@ -61,7 +62,7 @@ func (m *Messages) Next(out *Message) (bool, error) {
 	}
 	out.Kind, out.Stream = c.kind(), uint32(c.natural())
 	out.Status, out.Reason, out.Fields, out.Data, out.N, out.Bad = 0, nil, out.Fields[:0], nil, 0, nil
-	out.Text, out.Offset, out.Length = false, 0, 0
+	out.Text, out.Offset, out.Length, out.Actions = false, 0, 0, out.Actions[:0]
 	switch want := shape(out.Kind); want {
 	case n:
 		out.read(c)
@@ -80,7 +81,7 @@ func shape(kind Kind) int {
 		return 7
 	case KindAnswer, KindAnswerOpen, KindStart, KindOffload:
 		return 5
-	case KindAccept, KindClose, KindReturn, KindStall, KindCrowd:
+	case KindAccept, KindClose, KindReturn, KindStall, KindCrowd, KindAct, KindActed:
 		return 4
 	case KindData, KindError, KindRead, KindHint, KindTrace, KindReport, KindSend, KindSendPart,
 		KindSocketJoin, KindSocketLeave, KindTake:
@@ -134,6 +135,8 @@ func (m *Message) read(c *cursor) {
 			c.fail(fmt.Errorf("the outcome %d; expected %d or %d", m.Status, OutcomeReturned, OutcomeRaised))
 		}
 		m.readJob(c)
+	case KindAct, KindActed:
+		m.readActed(c)
 	default:
 		m.readChannel(c)
 		if recallShape(m.Kind) > 0 {

@@ -126,6 +126,19 @@ func (c *cursor) none() bool {
 	return true
 }
 
+// bool reads True or False.
+func (c *cursor) bool() bool {
+	t := c.byte()
+	yes, no := byte('T'), byte('F')
+	if c.codec == Msgpack {
+		yes, no = 0xc3, 0xc2
+	}
+	if t != yes && t != no {
+		c.unexpected("a bool", t)
+	}
+	return t == yes
+}
+
 // isInt tells whether a number comes next, without reading it.
 func (c *cursor) isInt() bool {
 	t := c.peek()

@@ -144,9 +144,9 @@ func ReadUp(r io.Reader, c Codec) (Up, error) {
 		up.Notes = append(up.Notes, fmt.Sprint(note))
 	}
 	up.EventLoop = up.EventLoop || up.Interface == "asgi"
-	if !slices.Contains([]string{"wsgi", "asgi", "tcp", "compute"}, up.Interface) || up.Concurrency < 1 {
+	if !slices.Contains([]string{"wsgi", "asgi", "sockets", "tcp", "compute"}, up.Interface) || up.Concurrency < 1 {
 		return up, mismatch("", "the worker came up with interface %.40q and concurrency %d; "+
-			"expected \"wsgi\", \"asgi\", \"tcp\" or \"compute\" and at least 1", up.Interface, up.Concurrency)
+			"expected \"wsgi\", \"asgi\", \"sockets\", \"tcp\" or \"compute\" and at least 1", up.Interface, up.Concurrency)
 	}
 	return up, nil
 }

@@ -69,6 +69,10 @@ const (
 	// KindProfile (30, token, milliseconds, rate): control connection only; answered with KindReport when the time is
 	// over. 0 milliseconds end the one that is being taken, which is then answered.
 	KindProfile Kind = 30
+	// KindEvent (96, stream, event, id, state, data): to a worker of interface "sockets": something has happened to a
+	// WebSocket that the server holds. event is a What, see there. state is what the last answer left (bytes),
+	// empty at first. data is the ASGI scope, the message (str or bytes), or a tuple (code, reason). KindActed follows.
+	KindEvent Kind = 96
 )
 
 // From the worker to the server.
@@ -135,7 +139,41 @@ const (
 	// KindCrowd (58, n, milliseconds, text): control connection only; n pieces of synchronous work of an ASGI application
 	// have waited for a thread for so long, and these are the stacks of those who have one.
 	KindCrowd Kind = 58
+	// KindAct (97, stream, actions, state): do this now; the handler goes on. actions is a list of tuples, see Do.
+	KindAct Kind = 97
+	// KindActed (98, stream, actions, state): the handler has returned; the stream's number is free. state goes with the
+	// socket's next event; None leaves it as it was.
+	KindActed Kind = 98
 )
+
+// What has happened to a WebSocket that the server holds for its application.
+type What int
+
+// The events.
+const (
+	EventConnect    What = 0 // the client asks for it
+	EventReceive    What = 1 // a message has come, whole
+	EventDisconnect What = 2 // it has ended; the last event
+)
+
+// Do is what an application does in answer to an event: the first element of an action.
+type Do int
+
+// What may be done, and what follows in the tuple.
+const (
+	DoAccept  Do = 0 // subprotocol (str or None), headers
+	DoSend    Do = 1 // data: str for text, bytes for binary
+	DoJoin    Do = 2 // group
+	DoLeave   Do = 3 // group
+	DoPublish Do = 4 // group, data, whether this socket is left out
+	DoClose   Do = 5 // code, reason; before DoAccept the client is refused
+)
+
+// MaxActions bounds the actions in one message. A handler that does more sends several.
+const MaxActions = 1000
+
+// MaxState bounds what an application may keep with a socket; the setting is smaller.
+const MaxState = 64 << 10
 
 // Outcome is what has become of an offloaded function. A worker that ran one knows the first two.
 type Outcome int

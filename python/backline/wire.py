@@ -38,6 +38,7 @@ SNAPSHOT: Final = 29  # token
 PROFILE: Final = 30  # token, milliseconds, rate
 CONNECT: Final = 31  # stream, address; a descriptor comes with it
 GIVEN: Final = 59  # token, n; n descriptors come with it
+EVENT: Final = 96  # stream, event, id, state, data
 
 # To the server.
 ANSWER: Final = 32  # stream, status, headers, body
@@ -64,6 +65,8 @@ TAKE: Final = 52  # stream, token
 STALL: Final = 56  # stream, milliseconds, text
 REPORT: Final = 57  # token, text
 CROWD: Final = 58  # n, milliseconds, text
+ACT: Final = 97  # stream, actions, state
+ACTED: Final = 98  # stream, actions, state
 
 # Channels, to the server.
 ATTACH: Final = 64  # token, id

@@ -81,7 +81,8 @@ func beginsAnswer(kind wire.Kind) bool {
 
 // isLast tells whether a stream's number is free after a message of this kind.
 func isLast(kind wire.Kind) bool {
-	return kind == wire.KindAnswer || kind == wire.KindDone || kind == wire.KindError || kind == wire.KindReturn
+	return kind == wire.KindAnswer || kind == wire.KindDone || kind == wire.KindError || kind == wire.KindReturn ||
+		kind == wire.KindActed
 }
 
 // hear notes a sign of life and how fast the worker works.
@@ -148,7 +149,7 @@ func (w *WorkerConn) handle(m *wire.Message) error {
 // pass calls the client's method for a message.
 func (w *WorkerConn) pass(ex *Exchange, before state, m *wire.Message) {
 	switch m.Kind {
-	case wire.KindReturn:
+	case wire.KindReturn, wire.KindAct, wire.KindActed:
 		ex.Client.Answer(ex, m)
 	case wire.KindAnswer, wire.KindAnswerOpen, wire.KindStart, wire.KindFile:
 		if before == stateSent {
@@ -206,7 +207,7 @@ func (w *WorkerConn) advance(m *wire.Message) (*Exchange, state, error) {
 		return nil, 0, fmt.Errorf("a message of kind %d for stream %d, which is beyond it, no WebSocket or no job",
 			m.Kind, m.Stream)
 	}
-	if before == stateSent && beginsAnswer(m.Kind) {
+	if before == stateSent && (beginsAnswer(m.Kind) || m.Kind == wire.KindActed) {
 		w.measure(ex, m.Data)
 	}
 	if before != stateEnded {
@@ -266,6 +267,9 @@ func (w *WorkerConn) progress(ex *Exchange, m *wire.Message) {
 
 // allowed tells whether a message of this kind may come now. What comes after the end is nobody's any more.
 func allowed(ex *Exchange, kind wire.Kind) bool {
+	if isEventful := kind == wire.KindAct || kind == wire.KindActed; ex.Event != nil || isEventful {
+		return ex.Event != nil && (isEventful || kind == wire.KindDone || kind == wire.KindError)
+	}
 	if ex.Job != nil || kind == wire.KindReturn {
 		return ex.Job != nil && (kind == wire.KindReturn || kind == wire.KindDone)
 	}
@@ -274,7 +278,7 @@ func allowed(ex *Exchange, kind wire.Kind) bool {
 		return ex.Socket != nil && (ex.state == stateSent || ex.state == stateEnded ||
 			ex.state == stateOpen && kind == wire.KindClose)
 	case wire.KindTake:
-		return ex.Socket != nil && ex.wsgi && !ex.taking && (ex.state == stateSent || ex.state == stateEnded)
+		return ex.Socket != nil && ex.form == formWSGI && !ex.taking && (ex.state == stateSent || ex.state == stateEnded)
 	case wire.KindSend, wire.KindSendPart:
 		return ex.Socket != nil && (ex.state == stateOpen || ex.state == stateEnded)
 	case wire.KindSocketJoin, wire.KindSocketLeave:
@@ -288,8 +292,10 @@ func next(now state, m *wire.Message) state {
 	switch {
 	case m.Bad != nil:
 		return stateEnded
-	case m.Kind == wire.KindStart:
+	case m.Kind == wire.KindStart, m.Kind == wire.KindAct && now == stateSent:
 		return stateAnswered
+	case m.Kind == wire.KindAct:
+		return now
 	case m.Kind == wire.KindAccept:
 		return stateOpen
 	case now == stateOpen && (m.Kind == wire.KindSend || m.Kind == wire.KindSendPart):

@@ -41,7 +41,7 @@ type Dispatcher struct {
 // served is how requests are to be written: known before a worker is chosen, so that it can be done outside the lock.
 type served struct {
 	codec wire.Codec
-	wsgi  bool
+	form  form
 	up    wire.Up
 }
 
@@ -62,7 +62,8 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 ) *WorkerConn {
 	w := &WorkerConn{
 		Name: name, PID: hello.PID, dispatcher: d, conn: conn, control: newControl(control, hello.Codec),
-		begun: begun, codec: hello.Codec, wsgi: up.Interface != "asgi", loop: up.EventLoop, loopName: up.Loop,
+		begun: begun, codec: hello.Codec, form: formOf(&up), wsgi: formOf(&up) == formWSGI, loop: up.EventLoop,
+		loopName:    up.Loop,
 		concurrency: up.Concurrency, retire: retire,
 
 		calm: make(chan struct{}), idle: make(chan struct{}), gone: make(chan struct{}), wrote: make(chan struct{}),
@@ -73,7 +74,7 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 	w.ready = sync.NewCond(&d.mu)
 	w.control.offload, w.control.session = w.offload, w.inSession
 	d.mu.Lock()
-	d.served.Store(&served{w.codec, w.wsgi, up})
+	d.served.Store(&served{w.codec, w.form, up})
 	d.workers = append(d.workers, w)
 	d.live = append(d.live, w)
 	d.feed()
@@ -108,13 +109,13 @@ func (d *Dispatcher) lifetime() int {
 // WSGI tells whether the application wants its request bodies whole. False before a worker has come up.
 func (d *Dispatcher) WSGI() bool {
 	served := d.served.Load()
-	return served != nil && served.wsgi
+	return served != nil && served.form == formWSGI
 }
 
-// WebSockets tells whether the application may accept WebSockets: whether it is an ASGI application.
+// WebSockets tells whether the application may accept WebSockets: whether it is an ASGI application, or has events.
 func (d *Dispatcher) WebSockets() bool {
 	served := d.served.Load()
-	return served != nil && !served.wsgi
+	return served != nil && served.form != formWSGI
 }
 
 // Serving is what the worker that came up last said of itself; empty before a worker has come up.
@@ -130,7 +131,7 @@ func (d *Dispatcher) Submit(ex *Exchange) {
 	ex.refs.Add(1)
 	ex.dispatcher = d
 	if served := d.served.Load(); served != nil {
-		ex.encode(served.codec, served.wsgi, &d.options.Defaults)
+		ex.encode(served.codec, served.form, &d.options.Defaults)
 	}
 	var id []byte
 	if d.options.Sticky != "" && len(ex.Scope.Query) > 0 {
@@ -149,7 +150,7 @@ func (d *Dispatcher) Submit(ex *Exchange) {
 	case owner != nil:
 		why = owner.pin(ex)
 	case (d.queue.len == 0 || ex.Urgent) && d.place(ex):
-	case !d.queue.room(ex, d.pinned, &d.options):
+	case !ex.patient() && !d.queue.room(ex, d.pinned, &d.options):
 		why = FailQueueFull
 	default:
 		ex.state, ex.enqueued = stateQueued, time.Now()

@@ -13,7 +13,8 @@ import (
 // dispatcher's lock, for one exchange never two at once, mostly on the goroutine that reads the worker's socket: they
 // must not block. What a message's slices point at is gone when the method returns.
 type Client interface {
-	// Answer delivers KindAnswer, KindAnswerOpen (both whole), KindStart or KindFile.
+	// Answer delivers KindAnswer, KindAnswerOpen (both whole), KindStart or KindFile; of an event KindAct and, at last,
+	// KindActed.
 	Answer(ex *Exchange, m *wire.Message)
 	// Data delivers the next piece of an answer that began with KindStart.
 	Data(ex *Exchange, data []byte)
@@ -37,6 +38,7 @@ type Exchange struct {
 	Head   []byte // the buffer that Scope points into
 	Client Client
 	Job    *Job   // nil unless it is no request
+	Event  *Event // nil unless it is an event of a WebSocket that the client holds
 	Socket Socket // nil unless Scope.WebSocket; for WSGI the request is an ordinary one until it is accepted
 	Body   []byte // the whole body if it is small, else empty
 	More   int    // wire.BodyWhole, wire.BodyFollows or wire.BodyOnRead
@@ -85,7 +87,7 @@ type Exchange struct {
 	owner   *Exchanges // where Release puts it
 	encoded []byte     // the KindRequest message
 	codec   wire.Codec
-	wsgi    bool // what encoded is
+	form    form // what encoded is
 	refs    atomic.Int32
 }
 
@@ -158,19 +160,47 @@ func (ex *Exchange) Safe() bool {
 	return false
 }
 
+// form is how the workers of an application want what they are sent.
+type form uint8
+
+const (
+	formWSGI form = iota
+	formASGI
+	formEvents // WebSockets become events
+)
+
+func formOf(up *wire.Up) form {
+	switch up.Interface {
+	case "asgi":
+		return formASGI
+	case "sockets":
+		return formEvents
+	default:
+		return formWSGI
+	}
+}
+
 // encode writes the request as the workers want it, unless it is written so already.
-func (ex *Exchange) encode(codec wire.Codec, wsgi bool, defaults *wire.Defaults) {
-	if len(ex.encoded) > 0 && ex.wsgi == wsgi && ex.codec == codec {
+func (ex *Exchange) encode(codec wire.Codec, as form, defaults *wire.Defaults) {
+	if len(ex.encoded) > 0 && ex.form == as && ex.codec == codec {
 		return
 	}
-	ex.wsgi, ex.codec = wsgi, codec
+	ex.form, ex.codec = as, codec
 	if ex.Job != nil {
 		ex.encoded = codec.AppendJob(ex.encoded[:0], ex.Job.Function, ex.Job.Arguments)
 		return
 	}
-	ex.encoded = codec.AppendRequest(ex.encoded[:0], &wire.Request{
-		Scope: &ex.Scope, Body: ex.Body, More: ex.More, Length: ex.Length, WSGI: wsgi, Default: defaults,
-	})
+	request := wire.Request{
+		Scope: &ex.Scope, Body: ex.Body, More: ex.More, Length: ex.Length, WSGI: as == formWSGI, Default: defaults,
+	}
+	if as == formEvents && ex.Socket != nil && ex.Event == nil {
+		ex.Event = newConnect()
+	}
+	if ex.Event != nil {
+		ex.encoded = codec.AppendEvent(ex.encoded[:0], ex.Event, &request)
+		return
+	}
+	ex.encoded = codec.AppendRequest(ex.encoded[:0], &request)
 }
 
 // SendBody passes the piece of the request's body that begins at byte at on. The caller keeps within what Client.Wanted
@@ -241,12 +271,15 @@ func (ex *Exchange) Disconnect() {
 		ex.state = stateEnded
 		ex.Release()
 	case stateSent, stateAnswered, stateOpen:
-		if ex.Socket != nil && (!ex.wsgi || ex.state == stateOpen) {
+		if ex.Event != nil {
+			return // what the application does then, and what follows, concerns others too
+		}
+		if ex.Socket != nil && (ex.form != formWSGI || ex.state == stateOpen) {
 			ex.worker.closeSocket(ex, CloseLost, "")
 			return
 		}
 		// A thread cannot be cancelled, so only its own time limit counts; an answer that has begun has none.
-		ex.gone = !ex.wsgi || ex.state == stateSent
+		ex.gone = ex.form != formWSGI || ex.state == stateSent
 		ex.worker.abandon(ex, wire.KindDisconnect)
 	}
 }

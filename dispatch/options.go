@@ -26,6 +26,9 @@ type Options struct {
 	// Retry lets GET, HEAD and OPTIONS that a dead worker had not begun to answer go to another worker, once. Such
 	// requests may then reach the application twice, which RFC 9110 9.2.2 allows.
 	Retry bool
+	// Redeliver lets a message of a WebSocket whose handler a dead worker had begun go to another worker, once. Handlers
+	// may then see a message twice. Without it the message is lost, and that is logged.
+	Redeliver bool
 	// Prefetch is how many requests beyond its concurrency a worker may hold while its requests take well under a
 	// millisecond. 0: none, and a fast application waits a round trip for every batch.
 	Prefetch int

@@ -19,6 +19,7 @@ type WorkerSnapshot struct {
 	Name        string
 	Loop        string
 	WSGI        bool
+	Events      bool // it is called with events of WebSockets, which are not its own
 	Concurrency int
 	Served      uint64 // requests that it is done with
 	InFlight    int
@@ -60,7 +61,8 @@ func (d *Dispatcher) Snapshot(atMost int) Snapshot {
 
 func (w *WorkerConn) snapshot(now time.Time, atMost int) WorkerSnapshot {
 	one := WorkerSnapshot{
-		Name: w.Name, Loop: w.loopName, WSGI: w.wsgi, Concurrency: w.concurrency, InFlight: w.inflight,
+		Name: w.Name, Loop: w.loopName, WSGI: w.wsgi, Events: w.form == formEvents,
+		Concurrency: w.concurrency, InFlight: w.inflight,
 		Sockets: w.sockets, Stalls: w.stalls,
 	}
 	held := make([]*Exchange, 0, w.inflight+w.sockets)

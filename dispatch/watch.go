@@ -163,7 +163,7 @@ func (d *Dispatcher) findLaggards(now time.Time) {
 func (d *Dispatcher) lookAtQueue(now time.Time, verdicts []verdict) []verdict {
 	limit := d.options.QueueTimeout
 	late := func(ex *Exchange) bool {
-		return limit > 0 && ex.enqueued.Before(now.Add(-limit)) || ex.overdueJob(now)
+		return limit > 0 && ex.enqueued.Before(now.Add(-limit)) && !ex.patient() || ex.overdueJob(now)
 	}
 	for ex := d.find(late); ex != nil; ex = d.find(late) {
 		d.unqueue(ex)

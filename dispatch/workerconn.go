@@ -32,7 +32,8 @@ type WorkerConn struct {
 	control     *control
 	begun       *wire.Begun // says of each stream whether the application has seen it; outlives the worker
 	codec       wire.Codec
-	wsgi        bool
+	form        form
+	wsgi        bool   // form is that
 	loop        bool   // it has an event loop, which owes signs of life and ends a request that is cancelled
 	loopName    string // how the worker waits, as it says itself
 	concurrency int
@@ -83,7 +84,7 @@ type WorkerConn struct {
 // assign puts ex into the worker's next packet. The caller holds the lock.
 func (w *WorkerConn) assign(ex *Exchange) {
 	d := w.dispatcher
-	ex.encode(w.codec, w.wsgi, &d.options.Defaults)
+	ex.encode(w.codec, w.form, &d.options.Defaults)
 	d.watch()
 	if ex.state == stateQueued {
 		ex.Queued += time.Since(ex.enqueued)
@@ -321,6 +322,8 @@ func (w *WorkerConn) mayRepeat(ex *Exchange) bool {
 		return false
 	case w.unseen(ex):
 		return true
+	case ex.Event != nil:
+		return w.dispatcher.repeats(ex)
 	default:
 		return w.dispatcher.options.Retry && ex.Safe() && !ex.retried
 	}

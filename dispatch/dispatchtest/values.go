@@ -89,6 +89,8 @@ func decodePacket(c wire.Codec, payload []byte) []Message {
 			} else {
 				m.Data = fields[2].([]byte)
 			}
+		case wire.KindEvent:
+			m = m.withEvent(fields)
 		case wire.KindClosed:
 			m.N, m.Data = fields[2].(int), []byte(fields[3].(string))
 		case wire.KindCredit, wire.KindGiven:
@@ -104,6 +106,20 @@ func decodePacket(c wire.Codec, payload []byte) []Message {
 		panic("bytes after the last message")
 	}
 	return all
+}
+
+// withEvent takes what has happened to a socket.
+func (m Message) withEvent(fields []any) Message {
+	m.N, m.State = fields[2].(int), fields[4].([]byte)
+	switch data := fields[5].(type) {
+	case map[string]any:
+		m.Scope = data
+	case string:
+		m.Data, m.Text = []byte(data), true
+	case []byte:
+		m.Data = data
+	}
+	return m
 }
 
 type reader struct {

@@ -26,7 +26,8 @@ type Message struct {
 	Data   []byte         // KindRequest, KindBody, KindReceive and KindPart; KindClosed's reason; KindJob, KindResult
 	Text   bool           // Data of KindReceive and KindPart came as str
 	More   int            // the same; 1 for true
-	N      int            // KindCredit; KindGiven; KindClosed's code; KindResult's outcome
+	State  []byte         // KindEvent
+	N      int            // KindEvent's event; KindCredit; KindGiven; KindClosed's code; KindResult's outcome
 
 	Function string // KindJob
 }

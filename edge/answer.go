@@ -11,6 +11,10 @@ import (
 
 // Answer implements dispatch.Client.
 func (c *conn) Answer(ex *dispatch.Exchange, m *wire.Message) {
+	if m.Kind == wire.KindAct || m.Kind == wire.KindActed {
+		c.heard(ex, m)
+		return
+	}
 	file, ok := c.server.fileFor(ex, m)
 	c.mu.Lock()
 	switch {
@@ -107,6 +111,11 @@ func (c *conn) Hint(ex *dispatch.Exchange, fields []backline.Field) {
 // Fail implements dispatch.Client. An answer that has begun is cut, so that the client sees that it is not whole.
 func (c *conn) Fail(ex *dispatch.Exchange, why *dispatch.Failure) {
 	c.mu.Lock()
+	if t := c.talk; t != nil {
+		c.mu.Unlock()
+		t.fail(why)
+		return
+	}
 	if c.ex == ex && c.phase == phaseSocket {
 		c.ws.told = true
 		c.answer.failed = why.Name

@@ -45,6 +45,7 @@ type conn struct {
 	hold       *hold       // what the answer waits for, in phaseHold
 	out        outbox
 	ws         *socket  // nil for HTTP
+	talk       *talk    // what the application's events of that go through; nil where it is told of the socket once
 	secure     *secure  // nil without TLS
 	tunnel     *session // whose stream the connection stands for; nil for one of its own
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"backline/dispatch"
 )
 
 // This file is how a server lets go of its clients when another process already serves on the same listening sockets.
@@ -59,7 +61,48 @@ func (s *Server) letGo(ctx context.Context, grace time.Duration) {
 		}
 	}
 	close(s.released)
+	s.fallSilent(ctx)
 	<-ctx.Done()
+}
+
+// Silent is closed when, after Released, no application gets events of WebSockets any more.
+func (s *Server) Silent() <-chan struct{} { return s.silent }
+
+// fallSilent lets the sockets go whose application is called with events. They are this server's and not a worker's, so
+// it is the one who closes them, evenly from the last quarter of their time on: their clients come back all the same,
+// and are not to come all at once.
+func (s *Server) fallSilent(ctx context.Context) {
+	defer close(s.silent)
+	begun, drain := time.Now(), s.options.WebSockets.Drain
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for s.talks.Load() > 0 {
+		if left := drain - time.Since(begun); left <= drain/4 {
+			turns := max(1, int64(left/tick))
+			s.closeTalks((s.talks.Load() + turns - 1) / turns)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// closeTalks closes up to n of them.
+func (s *Server) closeTalks(n int64) {
+	s.each(func(c *conn) {
+		if n <= 0 {
+			return
+		}
+		c.mu.Lock()
+		if c.talk != nil && c.phase == phaseSocket && !c.ws.closing {
+			n--
+			c.answer.failed = dispatch.FailRestart.Name
+			c.closeSocket(dispatch.FailRestart.Close, "")
+		}
+		c.proceed()
+	})
 }
 
 // holding counts the connections that still keep a server that retires, after closing those that have idled for longer

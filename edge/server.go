@@ -29,6 +29,9 @@ type Server struct {
 	shut        chan struct{} // closed when nobody new is accepted
 	released    chan struct{} // closed when nothing but WebSockets is left after that
 	connected   atomic.Int64
+	lost        atomic.Uint64             // their messages that workers took with them
+	talks       atomic.Int64              // WebSockets whose application gets further events
+	silent      chan struct{}             // closed when there are none any more, after released
 	couriers    []*courier                // set by Run, before anybody connects
 	watchers    atomic.Pointer[[]watcher] // set by Run, used by Cut too
 	emptied     chan struct{}             // gets a value when the last connection ends while draining
@@ -60,7 +63,8 @@ func New(options Options, handler Handler) *Server {
 	options.setDefaults()
 	s := &Server{options: options, only: Route{Handler: handler, RootPath: options.RootPath},
 		emptied: make(chan struct{}, 1), roomy: make(chan struct{}, 1),
-		retired: make(chan struct{}), shut: make(chan struct{}), released: make(chan struct{}), ended: make(chan struct{})}
+		retired: make(chan struct{}), shut: make(chan struct{}), released: make(chan struct{}), silent: make(chan struct{}),
+		ended: make(chan struct{})}
 	s.headRoom = orDefault(options.Head.RequestLine, h1.DefaultRequestLine) +
 		orDefault(options.Head.HeaderBlock, h1.DefaultHeaderBlock) + 64
 	s.needsAnswer = options.Access != nil && options.Access.NeedsAnswer()
@@ -179,18 +183,21 @@ func (s *Server) drain(grace time.Duration) {
 	defer s.http3.leave()() // waits for its handlers, and so comes last
 	defer close(s.ended)
 	defer s.http2.drain()()
-	if s.connected.Load() == 0 {
-		return
-	}
 	deadline := time.NewTimer(grace)
 	defer deadline.Stop()
-	select {
-	case <-s.emptied:
-	case <-deadline.C:
-		s.warnOfCut(int(s.connected.Load()), grace)
-		s.each((*conn).cut)
+	for !s.empty() {
+		select {
+		case <-s.emptied:
+		case <-deadline.C:
+			s.warnOfCut(int(s.connected.Load()), grace)
+			s.each((*conn).cut)
+			return
+		}
 	}
 }
+
+// empty tells whether nobody is connected, and applications know of it.
+func (s *Server) empty() bool { return s.connected.Load() == 0 && s.talks.Load() == 0 }
 
 func (s *Server) warnOfCut(connections int, grace time.Duration) {
 	s.options.Log.Warn("some requests did not end in time; their connections are cut",
@@ -217,7 +224,7 @@ func (s *Server) eachDue(now int64, do func(*conn)) {
 // left counts a connection out.
 func (s *Server) left() {
 	n := s.connected.Add(-1)
-	if n == 0 && s.draining.Load() {
+	if s.draining.Load() && s.empty() {
 		notify(s.emptied)
 	}
 	if n >= int64(s.options.MaxConnections)-1 {

@@ -163,7 +163,7 @@ func attach(t *testing.T, d *dispatch.Dispatcher, kind string, serve func(w *wor
 	var group sync.WaitGroup
 	group.Go(func() {
 		for m := range w.Messages() {
-			if m.Kind == wire.KindRequest {
+			if m.Kind == wire.KindRequest || m.Kind == wire.KindEvent {
 				w.mu.Lock()
 				w.streams[m.Stream] = make(chan dispatchtest.Message, 1<<12)
 				w.mu.Unlock()

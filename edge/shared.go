@@ -170,7 +170,7 @@ func (c *conn) leaveGroups() {
 // Deliver implements channel.Member. The frame is put where the courier finds it: whoever publishes to ten thousand
 // sockets is not to make ten thousand system calls.
 func (c *conn) Deliver(_ string, p *channel.Publication) bool {
-	if p.Socket == nil && !p.Close {
+	if p.Socket == nil && !p.Close || p.Except == channel.Member(c) {
 		return true
 	}
 	c.mu.Lock()

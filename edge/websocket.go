@@ -19,6 +19,12 @@ type WebSockets struct {
 	// Window is how much of what the application sends may wait for the client, in units of wire.Cost; then its send()
 	// waits. The workers are told the same. Default 64 KiB.
 	Window int
+	// Queue is how much of what a client sends may wait for its application, where that is called with events: bytes, and
+	// wire.MessageCost for each message. Then the socket is not read. Default 256 KiB.
+	Queue int
+	// Drain is how long sockets whose application is called with events stay after Retire. In the last quarter of this
+	// time they are closed, a few at a time. 0: at once.
+	Drain time.Duration
 	// Groups is how many groups one socket may be in. The workers are told the same. Default 100.
 	Groups int
 	// WriteTimeout is how long a client may take nothing of what waits for it; then it is cut off. Default 30 s.
@@ -32,6 +38,7 @@ type WebSockets struct {
 
 func (o *WebSockets) setDefaults() {
 	setDefault(&o.Window, 64<<10)
+	setDefault(&o.Queue, 256<<10)
 	setDefault(&o.Groups, 100)
 	setDefault(&o.WriteTimeout, 30*time.Second)
 	setDefault(&o.PingInterval, 20*time.Second)
@@ -130,6 +137,12 @@ func (c *conn) Accept(ex *dispatch.Exchange, m *wire.Message) {
 		c.mu.Unlock()
 		return
 	}
+	c.accept(m)
+	c.proceed()
+}
+
+// accept answers the handshake.
+func (c *conn) accept(m *wire.Message) {
 	ws := c.ws
 	deflate, extensions := ws.offer.Negotiate(c.server.options.WebSockets.Deflate)
 	buffer := c.server.answerBuffer()
@@ -144,13 +157,12 @@ func (c *conn) Accept(ex *dispatch.Exchange, m *wire.Message) {
 	if c.server.needsAnswer {
 		c.answer.keep(m)
 	}
-	ex.Shrink()
+	c.ex.Shrink()
 	c.phase = phaseSocket
 	c.joinGroups()
 	if c.server.draining.Load() {
 		c.leave()
 	}
-	c.proceed()
 }
 
 // appendUpgrade writes the answer that makes the connection a WebSocket.
@@ -286,7 +298,7 @@ func (c *conn) readFrame() (operation, bool) {
 			break
 		}
 		ws.message, ws.text = event.Data, event.Kind == websocket.Text
-		ws.window -= wire.Cost(ws.message, ws.text)
+		ws.window -= c.costOf(ws.message, ws.text)
 		return opSendMessage, false
 	case websocket.Ping:
 		if !ws.closing {
@@ -304,18 +316,26 @@ func (c *conn) readFrame() (operation, bool) {
 
 // sendMessage passes a message on, without the lock.
 func (c *conn) sendMessage(ex *dispatch.Exchange) {
-	data, text := c.ws.message, c.ws.text
+	data, text, t := c.ws.message, c.ws.text, c.talk
 	c.mu.Unlock()
-	ex.SendMessage(data, text)
+	if t != nil {
+		t.receive(data, text)
+	} else {
+		ex.SendMessage(data, text)
+	}
 	c.mu.Lock()
 	c.ws.message = nil
 }
 
 // tellClosed tells the worker how the socket has ended, without the lock.
 func (c *conn) tellClosed(ex *dispatch.Exchange) {
-	code, reason := c.ws.code, c.ws.reason
+	code, reason, t := c.ws.code, c.ws.reason, c.talk
 	c.mu.Unlock()
-	ex.CloseSocket(code, reason)
+	if t != nil {
+		t.end(code, reason)
+	} else {
+		ex.CloseSocket(code, reason)
+	}
 	c.mu.Lock()
 }
 

@@ -126,6 +126,9 @@ type Config struct {
 	WebSocketMaxMessage         int64
 	WebSocketMaxFragments       int
 	WebSocketWindow             int64
+	WebSocketQueue              int64
+	WebSocketState              int64
+	WebSocketRedeliver          bool
 	WebSocketGroups             int
 	WebSocketCompression        bool
 	WebSocketHandover           bool

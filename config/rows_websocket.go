@@ -4,7 +4,7 @@ import "slices"
 
 func webSocketRows() []Setting {
 	const group = "WebSockets"
-	return slices.Concat(webSocketPoolRows(group), webSocketMessageRows(group), webSocketTimeRows(group))
+	return slices.Concat(webSocketPoolRows(group), webSocketMessageRows(group), webSocketEventRows(group), webSocketTimeRows(group))
 }
 
 func webSocketPoolRows(group string) []Setting {
@@ -79,6 +79,32 @@ func webSocketMessageRows(group string) []Setting {
 			Min: "8", Max: "15", Group: group,
 			Help:  "Window of what is compressed, as a power of two. A small one takes less memory while a message is compressed and finds fewer repetitions.",
 			field: func(c *Config) any { return &c.WebSocketCompressionWindow },
+		},
+	}
+}
+
+// webSocketEventRows are for applications that are called with events (backline.sockets).
+func webSocketEventRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "websocket_queue", Flags: []string{"websocket-queue"}, Kind: KindSize, Default: "256KiB", Unit: "bytes",
+			Min: "4KiB", Max: "64MiB", Group: group,
+			Help: "What may wait of one client's messages, each counted with 64 bytes more, for handlers of `backline.sockets`; then the client is not read " +
+				"until one has returned. Every client that sends faster than it is handled may take this much memory.",
+			field: func(c *Config) any { return &c.WebSocketQueue },
+		},
+		{
+			Key: "websocket_state", Flags: []string{"websocket-state"}, Kind: KindSize, Default: "4KiB", Unit: "bytes",
+			Max: "64KiB", Group: group, Zero: "sockets have no state",
+			Help: "How large the `state` of a socket of `backline.sockets` may be. It crosses to a worker with every message, and every idle socket keeps it " +
+				"in the server's memory. A handler that leaves more fails.",
+			field: func(c *Config) any { return &c.WebSocketState },
+		},
+		{
+			Key: "websocket_redeliver", Flags: []string{"websocket-redeliver"}, Kind: KindBool, Default: "false", Unit: "switch", Group: group,
+			Help: "Give a message whose handler (`backline.sockets`) was under way when its worker ended to another worker, once: handlers then may see " +
+				"one twice. Without it such a message is lost, logged and counted. The socket stays open either way.",
+			field: func(c *Config) any { return &c.WebSocketRedeliver },
 		},
 	}
 }

@@ -193,7 +193,7 @@ func (a *application) settings(d wire.Defaults) map[string]any {
 		"compute_nice": c.ComputeNice, "compute_queue_size": c.ComputeQueueSize,
 		"asgi_spec_version": c.ASGISpecVersion, "wsgi_window": wsgiWindow, "asgi_window": c.StreamWindow,
 		"loop_stall": int(c.LoopStall.Milliseconds()), "busy_stall": int(c.BusyStall.Milliseconds()),
-		"websocket_window": c.WebSocketWindow, "websocket_groups": c.WebSocketGroups,
+		"websocket_window": c.WebSocketWindow, "websocket_groups": c.WebSocketGroups, "websocket_state": c.WebSocketState,
 		"sendfile_roots": absolute(c.SendfileRoot, a.dir),
 		"scheme":         d.Scheme, "root_path": d.RootPath, "server": []any{d.Server.Host, port},
 	}

@@ -132,6 +132,9 @@ func joined(process supervisor.WorkerStatus, known []dispatch.WorkerSnapshot) co
 		if each.WSGI {
 			worker.Interface = "wsgi"
 		}
+		if each.Events {
+			worker.Interface = socketsInterface
+		}
 		worker.Served, worker.InFlight, worker.Sockets = each.Served, each.InFlight, each.Sockets
 		worker.Stalls = control.Stalls{Loop: each.Stalls.Loop, Busy: each.Stalls.Busy}
 		worker.Requests = requests(each.Requests)

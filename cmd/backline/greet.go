@@ -80,7 +80,12 @@ func (p *pool) describe() string {
 }
 
 // interfaceName is how people write "wsgi" and "asgi".
-func interfaceName(kind string) string { return strings.ToUpper(kind) }
+func interfaceName(kind string) string {
+	if kind == socketsInterface {
+		return kind
+	}
+	return strings.ToUpper(kind)
+}
 
 // String says how many clients, and what keeps it from being more.
 func (c capacity) String() string {

@@ -28,7 +28,8 @@ func dispatchOptions(c *config.Config, log *slog.Logger) dispatch.Options {
 	options := dispatch.Options{
 		QueueSize: c.QueueSize, UrgentSize: urgentAtMost, QueueTimeout: c.QueueTimeout,
 		Timeout: c.Timeout, StreamTimeout: c.StreamTimeout,
-		DisconnectGrace: c.DisconnectGrace, BusyStall: c.BusyStall, Retry: c.Retry == "safe", Prefetch: prefetch,
+		DisconnectGrace: c.DisconnectGrace, BusyStall: c.BusyStall, Retry: c.Retry == "safe",
+		Redeliver: c.WebSocketRedeliver, Prefetch: prefetch,
 		MaxRequests: c.MaxRequests, MaxRequestsJitter: c.MaxRequestsJitter, Log: log,
 	}
 	if c.Sticky != "off" {
@@ -61,7 +62,8 @@ func edgeOptions(c *config.Config, room capacity, a *access, log *slog.Logger) e
 			Off: !c.WebSocketCompression, Level: c.WebSocketCompressionLevel, MinSize: int(c.WebSocketCompressionMinSize),
 			WindowBits: c.WebSocketCompressionWindow,
 		},
-		Window: int(c.WebSocketWindow), Groups: c.WebSocketGroups, WriteTimeout: c.WebSocketWriteTimeout,
+		Window: int(c.WebSocketWindow), Groups: c.WebSocketGroups, Queue: int(c.WebSocketQueue), Drain: c.WebSocketDrain,
+		WriteTimeout: c.WebSocketWriteTimeout,
 		PingInterval: orNone(c.WebSocketPingInterval), PingTimeout: orNone(c.WebSocketPingTimeout),
 		Keep: !c.WebSocketHandover,
 	}

@@ -223,12 +223,18 @@ func (p *pools) bootTimeout() time.Duration {
 	return longest
 }
 
-// HandOver lets the workers end with their last socket, and what runs their jobs with the last of them.
-func (p *pools) HandOver() {
+// HandOver lets the workers end with their last socket, and what runs their jobs with the last of them. Those that are
+// called with events of sockets have none; they end when the edge has no such sockets any more.
+func (p *pools) HandOver(events bool) {
 	for _, each := range p.all {
-		each.supervisor.HandOver()
+		if (each.serving().Interface == socketsInterface) == events {
+			each.supervisor.HandOver()
+		}
 	}
 }
+
+// socketsInterface is that of workers which are called with events of WebSockets.
+const socketsInterface = "sockets"
 
 // Quit ends the workers at once.
 func (p *pools) Quit() {

@@ -208,12 +208,15 @@ func (s *server) leave(all *parts, serving, supervising *part, successor int) er
 	// Said when it is so: whoever reads it and connects then is served by the new process.
 	s.log.Info("upgrade: a new process serves, this one ends with its last client", "new_pid", successor,
 		"graceful_timeout", s.config.GracefulTimeout, "websocket_drain", s.config.WebSocketDrain)
-	released := s.edge.Released()
+	released, silent := s.edge.Released(), s.edge.Silent()
 	for {
 		select {
 		case <-released:
 			released = nil
-			s.pools.HandOver()
+			s.pools.HandOver(false)
+		case <-silent:
+			silent = nil
+			s.pools.HandOver(true)
 		case part := <-all.ended:
 			if part == supervising && part.err == nil {
 				return s.stop(serving, supervising)

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from . import nearest
 from ._types import Interface
-from .interface import Guess, refuses_connections, single
+from .interface import Guess, is_sockets, refuses_connections, single
 from .interface import guess as guess_interface
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Loaded:
     """An application, ready to be called by ``interface``."""
 
     application: Any
-    interface: Interface | Literal["tcp"]
+    interface: Interface | Literal["tcp", "sockets"]
     spec: str  # complete, whatever was left out: "mysite.wsgi:application"
     django: bool  # Django's own WSGIHandler or ASGIHandler, or a subclass
     note: str = ""  # why the interface had to be assumed, for the log; empty where it was clear
@@ -95,6 +95,8 @@ def load(
     parsed, found = _find(parsed, module, _default_names(factory, interface))
     if parsed.call or factory:
         found = _call_factory(parsed, found)
+    if is_sockets(found) and interface != "tcp":
+        return Loaded(application=found, interface="sockets", spec=parsed.text, django=False)
     if not callable(found):
         raise _not_callable(parsed, found)
     if interface == "tcp":

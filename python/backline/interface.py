@@ -150,6 +150,12 @@ def _guess_signature(signature: inspect.Signature) -> Guess:
     return Guess((), f"its arguments are {_shown(signature)}, where WSGI calls with two and ASGI with three")
 
 
+def is_sockets(application: Any) -> bool:
+    """Whether it is a Sockets object, which is no callable and fits every worker class."""
+    module = sys.modules.get("backline.sockets")  # whoever has made one has imported it
+    return module is not None and isinstance(application, module.Sockets)
+
+
 def refuses_connections(function: Any) -> str:
     """Why a callable cannot be called with (socket, address); empty where it can, or where nobody can tell."""
     if is_coroutine_callable(function):

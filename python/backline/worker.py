@@ -113,11 +113,17 @@ def loop(loaded: Loaded, settings: dict[str, Any]) -> Any:
         from .loops import connections as chosen  # type: ignore[no-redef]
     elif settings.get("worker_class") == "gevent":
         from .loops import gevent as chosen  # type: ignore[no-redef]
-    elif loaded.interface == "wsgi":
+    elif loaded.interface == "wsgi" or (loaded.interface == "sockets" and _on_threads(loaded, settings)):
         from .loops import threads as chosen  # type: ignore[no-redef]
     else:
         from .loops import asyncio as chosen  # type: ignore[no-redef]
     return chosen.run
+
+
+def _on_threads(loaded: Loaded, settings: dict[str, Any]) -> bool:
+    """Whether an application of sockets runs on threads: unless it is said, where it has no coroutine."""
+    chosen = settings.get("worker_class")
+    return chosen == "threads" or (chosen != "asyncio" and not loaded.application.has_coroutines())
 
 
 def _inherit(fd: int) -> socket.socket:

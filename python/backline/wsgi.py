@@ -15,6 +15,7 @@ from ._types import ExcInfo, WSGIApplication
 from .errors import ClientDisconnected, report
 from .files import FileWrapper, locate
 from .headers import Known, check_status, check_wsgi
+from .interface import is_sockets
 
 
 class Link(Protocol):
@@ -184,6 +185,15 @@ class Runner:
                 close()
         if request.open:
             request.done()
+
+
+def runner_for(application: Any, settings: dict[str, Any], *, multithread: bool) -> Any:
+    """What calls the application: a Runner, or that of events where it is one of sockets."""
+    if is_sockets(application):
+        from .events import Runner as Events
+
+        return Events(application, settings)
+    return Runner(application, settings, multithread=multithread)
 
 
 class Request:

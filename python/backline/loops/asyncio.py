@@ -18,6 +18,7 @@ from .. import begun, wire
 from ..asgi import Exchange, Runner
 from ..call import Call
 from ..control import BOOT, Control, coroutine_stack, thread_stack
+from ..interface import is_sockets
 from ..lifespan import Lifespan
 from ..slots import SYNC_THREAD, Slots, around
 from ..stacks import thread_names
@@ -49,6 +50,7 @@ class Connection(asyncio.Protocol):
         self.thread = threading.get_ident()
         self.watch: Watch | Nothing = Nothing()
         self._pokes = 0
+        self.events: Any = None  # what calls an application of sockets
 
     # asyncio.Protocol
 
@@ -70,6 +72,9 @@ class Connection(asyncio.Protocol):
                 known = calls.get(message[1])
                 if known is not None:
                     known.take(message)
+                elif message[0] == wire.EVENT:
+                    calls[message[1]] = call = self.events.occasion(message)
+                    call.task = start(call.run())
         if not self._scheduled:
             # A sign of life is due even when nothing is answered yet: it tells that the loop turns.
             self._scheduled = True
@@ -163,9 +168,17 @@ async def _serve(
     announce: Callable[[dict[str, Any]], None],
 ) -> None:
     loop = asyncio.get_running_loop()
+    sockets, concurrency = application if is_sockets(application) else None, settings["worker_connections"]
+    if sockets is not None:
+        from ..asyncevents import Events, not_here
+
+        application, settings = not_here, {**settings, "lifespan": "off"}
     runner = Runner(application, settings)
     runner.link = connection = Connection(runner, loop)
     runner.begun = begun.shared()
+    if sockets is not None:
+        connection.events = Events(sockets, settings, runner, loop)
+        concurrency = connection.events.concurrency
     control.extra = connection.stack
     connection.watch = control.watch(connection, settings.get("loop_stall", 0))
     lifespan = Lifespan(application, settings["lifespan"], loop.create_future)
@@ -175,7 +188,7 @@ async def _serve(
     slots = Slots(settings["threads"], loop)
     slots.stall, slots.tell = settings.get("busy_stall", 0) / 1000, partial(control.tell_crowd, SYNC_THREAD)
     runner.around = around(slots)
-    announce({"loop": "asyncio", "concurrency": settings["worker_connections"]})
+    announce({"loop": "asyncio", "event_loop": True, "concurrency": concurrency})
     loop.add_signal_handler(signal.SIGTERM, connection.stop)
     await loop.create_connection(lambda: connection, sock=conn)
     await connection.stopped

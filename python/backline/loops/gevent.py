@@ -22,6 +22,7 @@ from weakref import getweakrefcount, getweakrefs
 import gevent
 from gevent.event import Event
 from gevent.lock import Semaphore
+from gevent.monkey import get_original
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from .. import begun, wire
@@ -29,11 +30,13 @@ from ..control import Control
 from ..cooperative import Stacks, close_django_connections
 from ..errors import report
 from ..handshake import TooManySockets
+from ..interface import is_sockets
 from ..watchdog import Nothing, Watch
-from ..wsgi import Request, Runner
+from ..wsgi import Request, Runner, runner_for
 
 RECEIVE: Final = 64 * 1024  # bytes asked for at a time: a whole batch of requests
 BATCH: Final = 16  # answers that may wait while there is more work; then they leave
+get_thread_ident: Final = get_original("threading", "get_ident")
 SPARE: Final = 128  # greenlets kept for requests to come, some 10 KB each
 
 
@@ -122,7 +125,7 @@ class Greenlets:
         if not self.watch.armed:
             self.watch.arm()
         for message in self._decoder.feed(data):
-            if message[0] == wire.REQUEST:
+            if message[0] == wire.REQUEST or message[0] == wire.EVENT:
                 if self._gone:
                     self._gone.discard(message[1])
                 if self._early:
@@ -350,6 +353,21 @@ class Greenlets:
         request.signal.clear()
 
 
+def _run_coroutines(runner: Any, greenlets: Greenlets) -> None:
+    """Coroutines of an application of sockets run on event loops in threads of gevent's pool: asyncio allows one
+    running loop a thread, and here every greenlet may want one."""
+    hub, own, flush = gevent.get_hub(), runner.run, runner.flush
+
+    def flush_from_there(message: wire.Outgoing) -> None:
+        if get_thread_ident() == greenlets.thread:
+            flush(message)
+        else:
+            hub.loop.run_callback_threadsafe(flush, message)
+
+    runner.run = lambda coroutine: hub.threadpool.apply(own, (coroutine,))
+    runner.flush = flush_from_there
+
+
 def run(
     conn: socket.socket,
     control: Control,
@@ -359,12 +377,14 @@ def run(
 ) -> None:
     """Serve ``application`` until told to stop."""
     limit = settings["worker_connections"]
-    runner = Runner(application, settings, multithread=limit > 1)
+    runner = runner_for(application, settings, multithread=limit > 1)
     greenlets = Greenlets(conn, runner, limit)
     runner.link = greenlets
     runner.begun = begun.shared()
     runner.given_up = GivenUp
     control.extra = Stacks(greenlets.running).of
+    if is_sockets(application):
+        _run_coroutines(runner, greenlets)
     greenlets.watch = control.watch(greenlets, settings.get("loop_stall", 0))
     announce({"loop": "gevent", "event_loop": True, "concurrency": limit})
     greenlets.run()

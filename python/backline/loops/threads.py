@@ -28,7 +28,7 @@ from typing import Any
 from .. import begun, wire
 from ..control import Control
 from ..handshake import TooManySockets
-from ..wsgi import Request, Runner
+from ..wsgi import Request, Runner, runner_for
 
 # Bytes asked for at a time: a whole batch of requests. From 128 KiB on, malloc would map and unmap memory each time.
 RECEIVE = 64 * 1024
@@ -248,7 +248,7 @@ class Threads:
         if not data:
             os._exit(1)  # the server has gone, and nobody will ever ask for anything again
         for message in self._decoder.feed(data):
-            if message[0] == wire.REQUEST:
+            if message[0] == wire.REQUEST or message[0] == wire.EVENT:
                 if self._gone:
                     self._gone.discard(message[1])
                 if self._early:
@@ -390,7 +390,7 @@ def run(
 ) -> None:
     """Serve ``application`` until told to stop."""
     count = settings["threads"]
-    runner = Runner(application, settings, multithread=count > 1)
+    runner = runner_for(application, settings, multithread=count > 1)
     threads = Threads(conn, runner, count, settings["worker_connections"])
     runner.link = threads
     runner.begun = begun.shared()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from harness import ROOT, Server, in_parallel
+from harness import ROOT, Client, Server, eventually, in_parallel
 
 TOUR = ROOT / "examples" / "tour"
 
@@ -41,7 +42,18 @@ def test_index_links_to_everything(tour: Server) -> None:
     answer = tour.get("/")
     assert answer.status == 200
     links = set(re.findall(r'href="(/\w*)"', answer.text))
-    assert links >= {"/hello", "/sleep", "/services", "/stream", "/events", "/chat", "/upload", "/request"}
+    assert links >= {
+        "/hello",
+        "/sleep",
+        "/services",
+        "/stream",
+        "/events",
+        "/chat",
+        "/talk",
+        "/reload",
+        "/upload",
+        "/request",
+    }
     for link in links - {"/sleep", "/stream", "/events"}:
         assert tour.get(link).status == 200, link
     assert tour.get("/nowhere").status == 404
@@ -100,6 +112,40 @@ def test_request_shows_what_came(tour: Server) -> None:
     page = tour.get("/request?colour=blue", **{"X-Colour": "<green>"}).text
     assert "colour=blue" in page
     assert "HTTP_X_COLOUR" in page and "&lt;green&gt;" in page
+
+
+def test_poll_waits_for_what_is_said(tour: Server) -> None:
+    said = tour.request("POST", "/talk/poll", {}, b'{"name": "Ada", "text": "first"}')
+    assert json.loads(said.text) == {"said": True}
+    heard = json.loads(tour.get("/talk/poll").text)
+    assert (heard["lines"][-1]["name"], heard["lines"][-1]["text"]) == ("Ada", "first")
+    with tour.connect() as client:
+        client.send_request("GET", f"/talk/poll?after={heard['position']}")
+        assert tour.request("POST", "/talk/poll", {}, b'{"name": "", "text": "second"}').status == 200
+        lines = json.loads(client.answer().text)["lines"]
+        if not lines:  # the server may wake a client too early, but never let it miss anything
+            lines = json.loads(client.request("GET", f"/talk/poll?after={heard['position']}").text)["lines"]
+    assert [(line["name"], line["text"]) for line in lines] == [("Somebody", "second")]
+    again = json.loads(tour.get(f"/talk/poll?after={heard['position']}").text)
+    assert again["lines"][0]["id"] == lines[0]["id"], "by the id a browser knows what it has heard already"
+
+
+def test_news_reach_the_visitor_they_are_for(tour: Server) -> None:
+    def told(client: Client, visitor: str) -> bool:
+        """Whether the client is answered now. What is published before its request has come reaches nobody."""
+        assert tour.request("POST", f"/reload/news?visitor={visitor}").status == 200
+        return bool(select.select([client.sock], [], [], 0.1)[0])
+
+    def hears(client: Client, visitor: str) -> bool:
+        """Whether the news are what it gets; while it is about to wait, it may be sent away to ask again."""
+        client.send_request("GET", f"/reload/news?visitor={visitor}")
+        eventually(lambda: told(client, visitor), "the request is answered")
+        return json.loads(client.answer().text)["news"] is True
+
+    with tour.connect() as ann, tour.connect() as bob:
+        bob.send_request("GET", "/reload/news?visitor=bob")
+        eventually(lambda: hears(ann, "ann"), "Ann hears the news")
+        assert not select.select([bob.sock], [], [], 0)[0]
 
 
 def test_pages_load_nothing_from_elsewhere(tour: Server) -> None:

@@ -4,7 +4,7 @@
 
 The views are ordinary blocking functions: they sleep, read and yield where they stand. That many clients can be served
 at once, slow ones among them, is the server's business. Pages are made in pages.py, slow services asked in services.py,
-WebSockets answered in live.py.
+WebSockets answered in live.py by coroutines and in plain.py by functions; talk.py is a room for all of them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qs
+from wsgiref.headers import Headers
 
 import pages
 import services
@@ -28,6 +30,9 @@ NAP = 1.0  # seconds that /sleep blocks its thread
 STREAM_LINES, STREAM_PAUSE = 15, 0.2
 EVENTS, EVENT_PAUSE = 20, 0.5
 READ_SIZE = 64 * 1024
+SAID_SIZE = 8 * 1024  # bytes of what somebody may say to /talk at once
+POLL = 25  # seconds that a client waits before it asks again; proxies cut connections that are silent for longer
+STARTED = time.time()
 
 # Under this name for the tests, which want to know about pauses and not to wait for them.
 sleep = time.sleep
@@ -118,6 +123,56 @@ def chat(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return html(start_response, pages.chat(environ))
 
 
+def talk_page(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return html(start_response, pages.talk(environ))
+
+
+def poll(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """What was said after a position. If that is nothing the client waits, and this thread goes."""
+    import talk  # here, as it needs Backline: the rest of the tour runs under any WSGI server
+
+    heard = talk.past(parameter(environ, "after"))
+    return as_json(start_response, heard, [] if heard["lines"] else hold(talk.GROUP))
+
+
+def say(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    import talk
+
+    if int(environ.get("CONTENT_LENGTH") or 0) > SAID_SIZE:
+        return as_json(start_response, {"said": False}, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    line = talk.line(b"".join(body_pieces(environ)), "view")
+    if line is None:
+        return as_json(start_response, {"said": False}, status=HTTPStatus.BAD_REQUEST)
+    talk.say(line)
+    return as_json(start_response, {"said": True})
+
+
+def reload_page(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return html(start_response, pages.reload(environ, server=os.getppid(), now=time.time()))
+
+
+def process(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return as_json(start_response, {**worker(), "started": STARTED})
+
+
+def wait_for_news(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Leave the client waiting until somebody has news for it, whichever process that will be."""
+    group = visitor(environ)
+    if group is None:
+        return as_json(start_response, {"news": False}, status=HTTPStatus.BAD_REQUEST)
+    return as_json(start_response, {"news": False}, hold(group))
+
+
+def tell_news(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    from backline import realtime
+
+    group = visitor(environ)
+    if group is None:
+        return as_json(start_response, {"news": False}, status=HTTPStatus.BAD_REQUEST)
+    realtime.publish(group, json={"news": True, **worker()})
+    return as_json(start_response, worker())
+
+
 def four_services(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Ask four slow services, in turn and at once; see services.py."""
     return html(start_response, pages.services(environ, services.one_by_one(), services.all_at_once()))
@@ -146,6 +201,11 @@ ROUTES: dict[str, dict[str, View]] = {
     "/services": {"GET": four_services},
     "/chat": {"GET": chat},
     "/request": {"GET": request},
+    "/talk": {"GET": talk_page},
+    "/talk/poll": {"GET": poll, "POST": say},
+    "/reload": {"GET": reload_page},
+    "/reload/process": {"GET": process},
+    "/reload/news": {"GET": wait_for_news, "POST": tell_news},
 }
 
 # Each answer is of its moment and of one worker; a cache would make every page lie.
@@ -165,6 +225,23 @@ def worker() -> dict[str, Any]:
     """Tell which of the server's workers this is."""
     thread = threading.current_thread()
     return {"process": os.getpid(), "thread": thread.name, "threads": threading.active_count()}
+
+
+def parameter(environ: Environ, name: str) -> str:
+    return parse_qs(str(environ.get("QUERY_STRING", ""))).get(name, [""])[0]
+
+
+def visitor(environ: Environ) -> str | None:
+    """The group of one open page of /reload, by the name that the page has made up."""
+    name = parameter(environ, "visitor")
+    return f"reload-{name}" if name.isascii() and name.isalnum() and len(name) <= 40 else None
+
+
+def hold(group: str) -> list[tuple[str, str]]:
+    """The header fields by which the server holds an answer until something is published to the group."""
+    from backline import realtime
+
+    return realtime.hold(Headers([]), [group], timeout=POLL).items()
 
 
 def body_pieces(environ: Environ) -> Iterator[bytes]:
@@ -205,5 +282,10 @@ def html(
     return complete(start_response, status, "text/html; charset=utf-8", page.encode(), [policy, *headers])
 
 
-def as_json(start_response: StartResponse, value: dict[str, Any]) -> Iterable[bytes]:
-    return complete(start_response, HTTPStatus.OK, "application/json", json.dumps(value).encode() + b"\n")
+def as_json(
+    start_response: StartResponse,
+    value: dict[str, Any],
+    headers: Iterable[tuple[str, str]] = (),
+    status: HTTPStatus = HTTPStatus.OK,
+) -> Iterable[bytes]:
+    return complete(start_response, status, "application/json", json.dumps(value).encode() + b"\n", headers)

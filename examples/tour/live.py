@@ -2,8 +2,8 @@
 
     backline serve app:app --websocket live:app --chdir examples/tour
 
-The room lives in this process, so it needs the one process that --websocket has by default. Over several, a channel
-layer would carry what is said from one to the other.
+The room of /live/chat lives in this process, so it needs the one process that --websocket has by default. That of
+/live/talk does not: its members are channels, which the server sends to in whatever process they are.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "websocket":
         raise ValueError(f"expected a WebSocket, got {scope['type']!r}: this application has no pages")
     await receive()  # websocket.connect
-    talk = {"/live/echo": echo, "/live/chat": chat}.get(scope["path"].removeprefix(scope["root_path"]))
-    if talk is None:
+    path = scope["path"].removeprefix(scope["root_path"])
+    converse = {"/live/echo": echo, "/live/chat": chat, "/live/talk": consumer}.get(path)
+    if converse is None:
         await send({"type": "websocket.close"})  # before accepting: 403
         return
     await send({"type": "websocket.accept"})
-    await talk(receive, send)
+    await converse(receive, send)
 
 
 async def echo(receive: Receive, send: Send) -> None:
@@ -103,3 +104,33 @@ async def forward(inbox: asyncio.Queue[str], send: Send) -> None:
     """Send a member what waits for it."""
     while True:
         await send({"type": "websocket.send", "text": await inbox.get()})
+
+
+async def consumer(receive: Receive, send: Send) -> None:
+    """A member of a group by a channel of its own, as a consumer of Django Channels is."""
+    # Here and not above, because the rest of these sockets run under any ASGI server.
+    import talk
+    from backline import channels
+
+    channel = channels.new_channel()
+    await channels.agroup_add(talk.GROUP, channel)
+    reading = asyncio.ensure_future(hear(channel, send))
+    try:
+        while (message := await receive())["type"] == "websocket.receive":
+            line = talk.line(message.get("text") or "", "coroutine")
+            if line:
+                await talk.asay(line)
+    finally:
+        reading.cancel()
+        await channels.agroup_discard(talk.GROUP, channel)
+
+
+async def hear(channel: str, send: Send) -> None:
+    """Send a member what was said, and then what comes to its channel."""
+    import talk
+    from backline import channels
+
+    await send({"type": "websocket.send", "text": json.dumps(await talk.apast())})
+    while True:
+        line = await channels.areceive(channel)
+        await send({"type": "websocket.send", "text": json.dumps({"lines": [line]})})

@@ -22,7 +22,10 @@ INDEX = Template(read("index.html"))
 UPLOAD = Template(read("upload.html"))
 CHAT = Template(read("chat.html"))
 SERVICES = Template(read("services.html"))
+TALK = Template(read("talk.html"))
+RELOAD = Template(read("reload.html"))
 STYLE, SCRIPT = read("style.css"), read("script.js")
+TALK_SCRIPT, RELOAD_SCRIPT = SCRIPT + read("talk.js"), SCRIPT + read("reload.js")
 
 
 def index(environ: dict[str, Any], worker: dict[str, Any]) -> str:
@@ -34,12 +37,12 @@ def index(environ: dict[str, Any], worker: dict[str, Any]) -> str:
         + root(environ),
         server=escape(environ.get("SERVER_SOFTWARE") or "the server"),
     )
-    return document(environ, "A tour of Backline", body, script=True)
+    return document(environ, "A tour of Backline", body, SCRIPT)
 
 
 def upload_form(environ: dict[str, Any]) -> str:
     body = f"<h1>Upload</h1><section>{UPLOAD.substitute(root=root(environ))}</section>{back(environ)}"
-    return document(environ, "Upload", body, script=True)
+    return document(environ, "Upload", body, SCRIPT)
 
 
 def uploaded(environ: dict[str, Any], result: dict[str, Any]) -> str:
@@ -51,7 +54,16 @@ the server had collected them before it called the application.</p>{back(environ
 
 
 def chat(environ: dict[str, Any]) -> str:
-    return document(environ, "Chat", CHAT.substitute(root=root(environ)), script=True)
+    return document(environ, "Chat", CHAT.substitute(root=root(environ)), SCRIPT)
+
+
+def talk(environ: dict[str, Any]) -> str:
+    return document(environ, "One room, three ways in", TALK.substitute(root=root(environ)), TALK_SCRIPT)
+
+
+def reload(environ: dict[str, Any], server: int, now: float) -> str:
+    body = RELOAD.substitute(root=root(environ), server=server, now=now)
+    return document(environ, "A reload, seen from a socket", body, RELOAD_SCRIPT)
 
 
 def services(environ: dict[str, Any], slow: list[Visit], fast: list[Visit]) -> str:
@@ -112,9 +124,9 @@ def not_allowed(environ: dict[str, Any], methods: str) -> str:
     return document(environ, "Method not allowed", body)
 
 
-def document(environ: dict[str, Any], title: str, body: str, *, script: bool = False) -> str:
+def document(environ: dict[str, Any], title: str, body: str, script: str = "") -> str:
     return BASE.substitute(
-        title=escape(title), style=STYLE, body=body, script=f"<script>\n{SCRIPT}</script>" if script else ""
+        title=escape(title), style=STYLE, body=body, script=f"<script>\n{script}</script>" if script else ""
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
@@ -19,8 +21,8 @@ from wsgiref.validate import validator
 
 import pytest
 
-PAGES = ["/", "/services", "/upload", "/request"]
-GETTABLE = ["/", "/hello", "/sleep", "/services", "/stream", "/events", "/upload", "/request"]
+PAGES = ["/", "/services", "/talk", "/reload", "/upload", "/request"]
+GETTABLE = ["/", "/hello", "/sleep", "/services", "/stream", "/events", "/talk", "/reload", "/upload", "/request"]
 
 
 class Answer(NamedTuple):
@@ -69,8 +71,12 @@ def tour(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tour]:
     # Imported as the server does it: from its own folder, as "app". Other examples are called that too.
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     yield Tour(importlib.import_module("app"), monkeypatch)
-    for name in ("app", "pages", "services"):
+    for name in ("app", "pages", "services", "talk"):
         sys.modules.pop(name, None)
+
+
+# What a page's links and scripts go to.
+URLS = {"href", "src", "action", "data-url", "data-process", "data-news", "data-count"}
 
 
 class Page(HTMLParser):
@@ -88,7 +94,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in self.VOID:
             self.open.append(tag)
-        self.urls += [value or "" for key, value in attrs if key in ("href", "src", "action", "data-url")]
+        self.urls += [value or "" for key, value in attrs if key in URLS]
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open and self.open.pop() == tag, f"</{tag}> closes something else"
@@ -216,6 +222,7 @@ def test_not_found(tour: Tour, path: str) -> None:
         ("POST", "/", "GET, HEAD"),
         ("DELETE", "/hello", "GET, HEAD"),
         ("PUT", "/upload", "GET, HEAD, POST"),
+        ("DELETE", "/talk/poll", "GET, HEAD, POST"),
         ("OPTIONS", "/stream", "GET, HEAD"),
         ("get", "/hello", "GET, HEAD"),
     ],
@@ -231,3 +238,61 @@ def test_services_are_asked_in_turn_and_at_once(tour: Tour) -> None:
     text = tour.call("GET", "/services").text
     assert sorted(tour.pauses) == sorted([0.3, 0.45, 0.6, 0.15] * 2)
     assert text.count("<svg role=img") == 2 and text.count("<rect class=lane") == 8
+
+
+def said(tour: Tour, text: str) -> Any:
+    """The line of the room that a browser's text becomes."""
+    return importlib.import_module("talk").line(text, "view")
+
+
+def test_what_is_said_is_a_line(tour: Tour) -> None:
+    line = said(tour, json.dumps({"name": " Ada ", "text": "x" * 600}))
+    assert (line["name"], line["text"], line["way"]) == ("Ada", "x" * 500, "view")
+    assert said(tour, '{"name": "", "text": "?"}')["name"] == "Somebody"
+    assert said(tour, '{"name": "", "text": "?"}')["id"] != line["id"]
+
+
+WRONG = [
+    "",
+    "x",
+    "1",
+    '"x"',
+    "[]",
+    "{}",
+    '{"name": "a", "text": " "}',
+    '{"text": "a"}',
+    r'{"name": "", "text": "\ud800"}',
+]
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_no_line(tour: Tour, text: str) -> None:
+    assert said(tour, text) is None
+    answer = tour.call("POST", "/talk/poll", text.encode())
+    assert (answer.status, json.loads(answer.text)) == ("400 Bad Request", {"said": False})
+
+
+def test_what_is_too_long_to_be_said_is_not_read(tour: Tour) -> None:
+    answer = tour.call("POST", "/talk/poll", b"x" * 8193)
+    assert answer.status.startswith("413 ")
+
+
+@pytest.mark.parametrize("visitor", ["", "a-b", "a,b", "%C3%A9", "x" * 41])
+def test_news_are_for_a_visitor(tour: Tour, visitor: str) -> None:
+    for method in ("GET", "POST"):
+        answer = tour.call(method, "/reload/news", QUERY_STRING=f"visitor={visitor}")
+        assert answer.status == "400 Bad Request"
+
+
+def test_what_waits_says_for_what(tour: Tour) -> None:
+    """In header fields that the server obeys, which is all that a view has to do with its waiting client."""
+    answer = tour.call("GET", "/reload/news", QUERY_STRING="visitor=abc1")
+    assert json.loads(answer.text) == {"news": False}
+    assert answer.headers["Grip-Hold"] == "response" and answer.headers["Grip-Channel"] == "reload-abc1"
+    assert answer.headers["Grip-Timeout"] == "25"
+
+
+def test_reload_page_names_the_servers_process(tour: Tour) -> None:
+    assert f">kill -HUP {os.getppid()}<" in tour.call("GET", "/reload").text
+    told = json.loads(tour.call("GET", "/reload/process").text)
+    assert told["process"] == os.getpid() and told["started"] <= time.time()

@@ -172,7 +172,7 @@ def test_a_socket_is_of_no_use_after_its_handler(plain: Server) -> None:
         assert ask(socket, "keep") == "did keep: ['begun']"
         socket.send("kept")
         assert ended(socket) == 1011
-        plain.wait_for("the handler has returned, and its socket object with it")
+        plain.wait_for("the handler has returned, and its socket with it")
 
 
 def test_the_handshake_is_known_on_connect_alone(plain: Server) -> None:

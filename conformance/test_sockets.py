@@ -190,8 +190,8 @@ def test_more_than_goes_into_one_answer(server: Server) -> None:
 
 def test_a_socket_that_is_named(server: Server) -> None:
     with connect(server, "/does") as one, connect(server, "/does") as two:
-        name = ask(one, "id")
-        assert re.fullmatch("[A-Z2-7]{20}", str(name))
+        name = str(ask(one, "id"))
+        assert re.fullmatch("[A-Z2-7]{20}", name)
         two.send(f"to {name} for you alone")
         assert one.message() == "for you alone"
 
@@ -274,7 +274,7 @@ def still_there(sockets: list[Socket]) -> int:
         socket.send("last")
     lost = 0
     for socket in sockets:
-        texts = []
+        texts: list[str] = []
         while not texts or texts[-1] != "last":
             texts.append(str(socket.message()).split()[2])
         lost += SAID - (len(texts) - 1)

@@ -137,6 +137,7 @@ def _on_own_loop(result: Any) -> Any:
 
 def refresh_connections() -> None:
     """Close database connections of Django's that are too old, or broken, as it does itself around each request."""
-    database = sys.modules.get("django.db")
-    if database is not None:
+    database, configuration = sys.modules.get("django.db"), sys.modules.get("django.conf")
+    # Without settings, which are read when they are first needed, there are no connections.
+    if database is not None and configuration is not None and configuration.settings.configured:
         database.close_old_connections()

@@ -1,0 +1,156 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"time"
+
+	"backline/channel"
+	"backline/wire"
+)
+
+// Attach implements channel.Layer.
+func (n *Node) Attach(id string, p channel.Process) error {
+	if err := n.hub.Attach(id, p); err != nil {
+		return err
+	}
+	if len(id) <= maxName {
+		n.owned.Store(id, p)
+		n.outbox.subscribe(n.subjects.process(id), true)
+	}
+	return nil
+}
+
+// Detach implements channel.Layer.
+func (n *Node) Detach(id string) {
+	p, found := n.owned.LoadAndDelete(id)
+	n.hub.Detach(id)
+	if found {
+		n.outbox.subscribe(n.subjects.process(id), false)
+		n.gone(p.(channel.Process)) //nolint:forcetypeassert // Attach put it there
+	}
+}
+
+// Send implements channel.Layer.
+func (n *Node) Send(name string, m *channel.Message, done func(error)) {
+	id, owned := channel.Owner(name)
+	if !owned || n.knows(id) {
+		n.hub.Send(name, m, done) // of the channels that nobody owns, peers are readers too: see readers.go
+		return
+	}
+	data, err := m.In(wire.Msgpack)
+	if err != nil {
+		done(err)
+		return
+	}
+	if len(data) > maxBody || len(name) > maxName {
+		n.counts.tooLarge.Add(1)
+		done(ErrTooLarge)
+		return
+	}
+	n.call(n.subjects.process(id), kindSend, func(dst []byte) []byte {
+		return appendText(appendTerms(appendText(dst, name), m.Terms()), data)
+	}, func(a answer) { done(a.err(name)) }, done)
+}
+
+// knows says whether a process is here, or is nowhere: there is nobody else to ask.
+func (n *Node) knows(id string) bool {
+	if _, here := n.owned.Load(id); here {
+		return true
+	}
+	_, _, _, isUp := n.outbox.counts()
+	return isUp && n.live.Load() == 0
+}
+
+// call asks another node for something. body writes the question; failed is told when it does not even leave.
+func (n *Node) call(subject string, k kind, body func([]byte) []byte, done func(answer), failed func(error)) {
+	id, ok := n.calls.begin(time.Now().Add(n.options.Timeout), done)
+	if !ok {
+		failed(ErrAway)
+		return
+	}
+	packet := body(binary.AppendUvarint(head(k, n.id), id))
+	if !n.outbox.publish(subject, packet) && n.calls.forget(id) {
+		failed(ErrAway)
+	}
+}
+
+// Read implements channel.Layer.
+func (n *Node) Read(name string, p channel.Process, room int) {
+	n.hub.Read(name, p, room)
+	if _, owned := channel.Owner(name); room > 0 && !owned {
+		n.reads(name)
+	}
+}
+
+// GiveBack implements channel.Layer.
+func (n *Node) GiveBack(name string, m *channel.Message) { n.hub.GiveBack(name, m) }
+
+// Publish implements channel.Layer.
+func (n *Node) Publish(group string, p *channel.Publication) {
+	n.hub.Publish(group, p)
+	packet := head(kindPublication, n.id)
+	packet = append(packet, make([]byte, 16)...) // see seqAt
+	packet, err := appendPublication(appendText(packet, group), p)
+	if err != nil || len(packet) > maxBody || len(group) > maxName {
+		n.counts.tooLarge.Add(1)
+		n.options.Log.Warn("a publication stays on this server: it cannot be told to the others",
+			"group", clip(group), "bytes", len(packet), "at_most", maxBody, "error", err)
+		return
+	}
+	subject := n.subjects.group(group)
+	n.ring.add(group, packet, time.Now(), func() { n.outbox.publish(subject, packet) })
+	n.counts.sent.Add(1)
+}
+
+// clip keeps a name in a log short.
+func clip(name string) string { return name[:min(len(name), 99)] }
+
+// Join implements channel.Layer.
+func (n *Node) Join(group string, m channel.Member) { n.hub.Join(group, m) }
+
+// Leave implements channel.Layer.
+func (n *Node) Leave(group string, m channel.Member) { n.hub.Leave(group, m) }
+
+// Enlist implements channel.Layer.
+func (n *Node) Enlist(group, name string, in bool, done func(error)) {
+	id, owned := channel.Owner(name)
+	if !owned || n.knows(id) || len(group) > maxName || len(name) > maxName {
+		n.hub.Enlist(group, name, in, done)
+		return
+	}
+	n.call(n.subjects.process(id), kindEnlist, func(dst []byte) []byte {
+		joins := byte(0)
+		if in {
+			joins = 1
+		}
+		return append(appendText(appendText(dst, group), name), joins)
+	}, func(a answer) { done(a.err(name)) }, done)
+}
+
+// Flush implements channel.Layer.
+func (n *Node) Flush() {
+	n.hub.Flush()
+	n.forget()
+	n.outbox.publish(n.subjects.all(), head(kindFlush, n.id))
+}
+
+// Keep implements channel.Recaller.
+func (n *Node) Keep(group string, r channel.Retention) { n.hub.Keep(group, r) }
+
+// Since implements channel.Recaller. Positions are of this node: those of another are not Complete here.
+func (n *Node) Since(group string, from channel.Position) channel.Recall {
+	return n.hub.Since(group, from)
+}
+
+// JoinFrom implements channel.Recaller.
+func (n *Node) JoinFrom(group string, m channel.Member, from channel.Position) channel.Recall {
+	return n.hub.JoinFrom(group, m, from)
+}
+
+// Sequence implements channel.Recaller.
+func (n *Node) Sequence() uint64 { return n.hub.Sequence() }
+
+// After implements channel.Recaller.
+func (n *Node) After(groups []string, sequence uint64) (missed []*channel.Publication, complete bool) {
+	return n.hub.After(groups, sequence)
+}

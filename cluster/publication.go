@@ -1,0 +1,136 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"time"
+
+	"backline/channel"
+	"backline/wire"
+)
+
+// The forms that a publication has, as bits of its first byte.
+const (
+	hasMessage = 1 << iota
+	hasSocket
+	hasText // the socket's message is text
+	hasResponse
+	hasStream
+	hasClose
+)
+
+const (
+	maxFields  = 1000 // of a response
+	maxFilters = 100  // and of meta
+)
+
+// appendPublication encodes a publication, without its position: that is each node's own.
+func appendPublication(dst []byte, p *channel.Publication) ([]byte, error) {
+	var message []byte
+	if p.Message != nil {
+		var err error
+		if message, err = p.Message.In(wire.Msgpack); err != nil {
+			return dst, err
+		}
+	}
+	dst = append(dst, forms(p))
+	dst = appendText(appendText(dst, p.ID), p.PrevID)
+	dst = appendMeta(dst, p)
+	if p.Message != nil {
+		dst = appendTerms(dst, p.Message.Terms())
+		dst = appendText(dst, message)
+	}
+	if p.Socket != nil {
+		dst = appendText(dst, p.Socket.Data)
+	}
+	if r := p.Response; r != nil {
+		dst = appendText(binary.AppendUvarint(dst, uint64(r.Status)), r.Reason)
+		dst = binary.AppendUvarint(dst, uint64(len(r.Header)))
+		for _, field := range r.Header {
+			dst = appendText(appendText(dst, field[0]), field[1])
+		}
+		dst = appendText(dst, r.Body)
+	}
+	if p.Stream != nil {
+		dst = appendText(dst, p.Stream)
+	}
+	return dst, nil
+}
+
+func forms(p *channel.Publication) (bits byte) {
+	mark := func(bit byte, has bool) {
+		if has {
+			bits |= bit
+		}
+	}
+	mark(hasMessage, p.Message != nil)
+	mark(hasSocket, p.Socket != nil)
+	mark(hasText, p.Socket != nil && p.Socket.Text)
+	mark(hasResponse, p.Response != nil)
+	mark(hasStream, p.Stream != nil)
+	mark(hasClose, p.Close)
+	return bits
+}
+
+func appendMeta(dst []byte, p *channel.Publication) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(p.Meta)))
+	for key, value := range p.Meta {
+		dst = appendText(appendText(dst, key), value)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(p.Filters)))
+	for _, filter := range p.Filters {
+		dst = appendText(dst, filter)
+	}
+	return dst
+}
+
+func appendTerms(dst []byte, t channel.Terms) []byte {
+	dst = binary.AppendUvarint(dst, uint64(max(t.Capacity, 0)))
+	return binary.AppendUvarint(dst, uint64(max(t.Expiry, 0).Milliseconds()))
+}
+
+// publication reads what appendPublication wrote. It copies nothing but texts.
+func (r *reader) publication() *channel.Publication {
+	bits := r.byte()
+	p := &channel.Publication{ID: r.text(), PrevID: r.text(), Close: bits&hasClose != 0}
+	if n := r.count(maxFilters); n > 0 {
+		p.Meta = make(map[string]string, n)
+		for range n {
+			key := r.text()
+			p.Meta[key] = r.text()
+		}
+	}
+	for range r.count(maxFilters) {
+		p.Filters = append(p.Filters, r.text())
+	}
+	if bits&hasMessage != 0 {
+		p.Message = r.message()
+	}
+	if bits&hasSocket != 0 {
+		p.Socket = &channel.SocketMessage{Data: r.bytes(), Text: bits&hasText != 0}
+	}
+	if bits&hasResponse != 0 {
+		p.Response = r.response()
+	}
+	if bits&hasStream != 0 {
+		p.Stream = r.bytes()
+	}
+	return p
+}
+
+func (r *reader) response() *channel.Response {
+	response := &channel.Response{Status: int(r.uint() & 0xffff), Reason: r.text()}
+	for range r.count(maxFields) {
+		response.Header = append(response.Header, [2]string{r.text(), r.text()})
+	}
+	response.Body = r.bytes()
+	return response
+}
+
+// longest bounds what another node says of time.
+const longest = 365 * 24 * time.Hour
+
+func (r *reader) message() *channel.Message {
+	capacity := int(r.uint() & 0x7fffffff)
+	expiry := time.Duration(min(r.uint(), uint64(longest.Milliseconds()))) * time.Millisecond
+	return channel.NewMessageOn(channel.Terms{Capacity: capacity, Expiry: expiry}, wire.Msgpack, r.bytes())
+}

@@ -64,13 +64,15 @@ find_pythons() {
 # two), and prints the folder that they are in. Built here and not downloaded: it is the same on every machine, and a
 # linter must be compiled by a Go at least as new as the code it reads.
 go_tool() {
-  local name=$1 version=$2 toolchain folder package
+  local name=$1 version=$2 toolchain folder package program
   shift 2
   toolchain=$(sed -n 's/^toolchain //p' go.mod)
   folder="$PWD/.tools/$name-$version-$toolchain"
   for package; do
-    [ -x "$folder/${package##*/}" ] && continue
-    echo "building ${package##*/} $version" >&2
+    program=${package%/v[0-9]} # the version of a module is not the name of its program
+    program=${program##*/}
+    [ -x "$folder/$program" ] && continue
+    echo "building $program $version" >&2
     GOTOOLCHAIN=$toolchain GOBIN=$folder CGO_ENABLED=0 GOFLAGS='' go install "$package@$version" >&2
   done
   printf '%s\n' "$folder"

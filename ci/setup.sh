@@ -48,6 +48,8 @@ ci/golangci-lint.sh --version >build/logs/golangci-lint.log 2>&1 &
 linter=$!
 ci/pebble.sh >build/logs/pebble.log 2>&1 &
 pebble=$!
+ci/nats.sh >build/logs/nats.log 2>&1 &
+nats=$!
 ci/autobahn.sh --autobahnversion >build/logs/autobahn.log 2>&1 &
 autobahn=$!
 
@@ -82,4 +84,5 @@ case $status in
   *) fail "the Autobahn test suite could not be installed: $(tail -n 5 build/logs/autobahn.log)" ;;
 esac
 wait "$pebble" || fail "Pebble could not be built: $(tail -n 5 build/logs/pebble.log)"
+wait "$nats" || fail "nats-server could not be built: $(tail -n 5 build/logs/nats.log)"
 wait "$linter" || fail "golangci-lint could not be built: $(tail -n 5 build/logs/golangci-lint.log)"

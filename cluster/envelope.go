@@ -17,8 +17,8 @@ const version = 1
 // below the 4 KiB of a line of NATS's protocol.
 const maxName = 1024
 
-// maxBody leaves room for the envelope, and for what else stands in a packet with answers.
-const maxBody = bus.MaxData - 8<<10
+// maxBatch is about how large a packet with several things is made: one that needs no parts.
+const maxBatch = bus.MaxData - 16<<10
 
 // kind is what a packet says.
 type kind byte
@@ -37,6 +37,7 @@ const (
 	kindAskState                    // to a node: say all of that again
 	kindState                       // to a node: all of that
 	kindFlush                       // to all: forget everything
+	kindPart                        // to whom its packet is for: a part of a packet
 )
 
 // nodeID names one life of a node: it is made anew whenever the process starts.
@@ -147,6 +148,9 @@ func (r *reader) wants() (request uint64, wants []want, err error) {
 	return request, wants, r.end()
 }
 
+// maxFilled bounds the publications in one packet.
+const maxFilled = bus.MaxData
+
 // fill is a part of what somebody missed in one group.
 type fill struct {
 	request  uint64
@@ -157,7 +161,7 @@ type fill struct {
 
 func (r *reader) fill() (f fill, err error) {
 	f = fill{request: r.uint(), group: r.name(), complete: r.byte() == 1}
-	for range r.count(bus.MaxData) {
+	for range r.count(maxFilled) {
 		f.packets = append(f.packets, r.bytes())
 	}
 	return f, r.end()

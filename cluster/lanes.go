@@ -3,8 +3,6 @@ package cluster
 import (
 	"encoding/binary"
 	"time"
-
-	"backline/bus"
 )
 
 // lane is the way of one group's publications from one node: delivered in their order, each once.
@@ -18,7 +16,7 @@ type lane struct {
 }
 
 // maxHeld bounds what waits in a lane for the answer to a question.
-const maxHeld = 1 << 20
+const maxHeld = 8 << 20
 
 // ask is a question to a node: what was missed.
 type ask struct {
@@ -134,7 +132,7 @@ func (n *Node) catchUp(p *peer, now time.Time) {
 		}
 		w := l.want(group, since, now)
 		wants, size = append(wants, w), size+len(group)+24
-		if len(wants) == maxWants || size > maxBody-2*maxName {
+		if len(wants) == maxWants || size > maxBatch {
 			n.askFor(p, wants, now)
 			wants, size = nil, 0
 		}
@@ -175,7 +173,7 @@ func (n *Node) tellMissed(to nodeID, request uint64, wants []want) {
 		f := fill{request: request, group: w.group, complete: complete}
 		size := 0
 		for _, packet := range packets {
-			if size+len(packet) > bus.MaxData-4<<10 && size > 0 {
+			if size+len(packet) > maxBatch && size > 0 {
 				send(f)
 				f.packets, size, f.complete = nil, 0, true // what is missing was said
 			}

@@ -42,7 +42,7 @@ func (n *Node) Send(name string, m *channel.Message, done func(error)) {
 		done(err)
 		return
 	}
-	if len(data) > maxBody || len(name) > maxName {
+	if len(data)+maxName+64 > n.largest() || len(name) > maxName {
 		n.counts.tooLarge.Add(1)
 		done(ErrTooLarge)
 		return
@@ -91,10 +91,10 @@ func (n *Node) Publish(group string, p *channel.Publication) {
 	packet := head(kindPublication, n.id)
 	packet = append(packet, make([]byte, 16)...) // see seqAt
 	packet, err := appendPublication(appendText(packet, group), p)
-	if err != nil || len(packet) > maxBody || len(group) > maxName {
+	if err != nil || len(packet) > n.largest() || len(group) > maxName {
 		n.counts.tooLarge.Add(1)
 		n.options.Log.Warn("a publication stays on this server: it cannot be told to the others",
-			"group", clip(group), "bytes", len(packet), "at_most", maxBody, "error", err)
+			"group", clip(group), "bytes", len(packet), "at_most", n.largest(), "error", err)
 		return
 	}
 	subject := n.subjects.group(group)

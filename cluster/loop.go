@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"backline/channel"
@@ -15,6 +16,7 @@ type loop struct {
 	nextBeat time.Time
 	last     time.Time // when the clock last ran: a process that was stopped finds that it was long ago
 	requests uint64
+	partials map[nodeID]*partial
 	strange  bool // a packet that cannot be read has been logged
 	gaps     gapLog
 }
@@ -76,6 +78,36 @@ func (n *Node) receive(data []byte) error {
 	if err != nil || from == n.id {
 		return err
 	}
+	if k == kindPart {
+		whole, err := n.partial(from).add(r, n.options.Buffer)
+		if err != nil || whole == nil {
+			return err
+		}
+		if k, from, r, err = readHead(whole); err != nil || k == kindPart {
+			return errors.Join(err, errShort)
+		}
+		data = whole
+	}
+	return n.understand(k, from, r, data)
+}
+
+// partial is what has come of a node's packet that comes in parts.
+func (n *Node) partial(from nodeID) *partial {
+	p := n.loop.partials[from]
+	if p == nil {
+		if len(n.loop.partials) >= maxPartials {
+			clear(n.loop.partials) // some of these nodes are gone
+		}
+		p = &partial{}
+		n.loop.partials[from] = p
+	}
+	return p
+}
+
+// maxPartials bounds the packets that are put together at the same time.
+const maxPartials = 64
+
+func (n *Node) understand(k kind, from nodeID, r *reader, data []byte) error {
 	switch k {
 	case kindBeat:
 		b, err := r.beat()

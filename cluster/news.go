@@ -112,7 +112,7 @@ func (n *Node) sendState(to nodeID) {
 		part, count = nil, 0
 	}
 	add := func(c change) {
-		if count == maxChanges || len(part) > maxBody-4*maxName-channel.MaxInfo {
+		if count == maxChanges || len(part) > maxBatch {
 			flush()
 		}
 		part = appendChange(part, c)

@@ -26,7 +26,7 @@ var ErrAway = errors.New("the bus between the servers is away, or has no room: t
 var ErrRefused = errors.New("the process that the channel belongs to, on another server, did not take it; its log says why")
 
 // ErrTooLarge says that something is larger than other nodes can be told.
-var ErrTooLarge = errors.New("this is too large for the bus between the servers, which carries 1 MiB: send less, or a reference to it")
+var ErrTooLarge = errors.New("this is too large for the bus between the servers: send less, or its name, or raise bus_buffer, of which it may take half")
 
 // Options are what a node is called, and its bounds. Zero means the default.
 type Options struct {
@@ -98,10 +98,11 @@ type Node struct {
 // New makes a node of a cluster. The hub is made for it: with Interest in its options. Nothing runs before Run.
 func New(options Options, hub channel.Options) *Node {
 	options.fill()
+	id := nodeID(rand.Uint64() | 1)
 	wake := func() chan struct{} { return make(chan struct{}, 1) }
 	n := &Node{
-		options: options, id: nodeID(rand.Uint64() | 1), subjects: subjects{options.Prefix},
-		outbox:   outbox{limit: options.Buffer, wake: wake()},
+		options: options, id: id, subjects: subjects{options.Prefix},
+		outbox:   outbox{limit: options.Buffer, from: id, wake: wake()},
 		inbox:    inbox{limit: options.Buffer, wake: wake()},
 		ring:     ring{limit: options.Buffer, age: options.Keep, groups: map[string]*trail{}},
 		interest: interest{groups: map[string]*subscription{}, idle: map[string]*subscription{}},
@@ -110,7 +111,7 @@ func New(options Options, hub channel.Options) *Node {
 		started:  time.Now(),
 		up:       make(chan struct{}),
 	}
-	n.loop.peers = map[nodeID]*peer{}
+	n.loop.peers, n.loop.partials = map[nodeID]*peer{}, map[nodeID]*partial{}
 	hub.Interest = n.interested
 	n.hub = channel.New(hub)
 	n.outbox.subscribe(n.subjects.all(), true)
@@ -135,6 +136,9 @@ func (n *Node) Up() <-chan struct{} { return n.up }
 
 // Peers is how many other nodes live.
 func (n *Node) Peers() int { return int(n.live.Load()) }
+
+// largest is how large a packet may be, so that others go in and out beside it.
+func (n *Node) largest() int { return n.options.Buffer / 2 }
 
 // interested hears from the hub that a group has somebody here, or nobody any more.
 func (n *Node) interested(group string, begins bool) {

@@ -159,6 +159,7 @@ func run(t *testing.T, buses []bus.Bus, prefix string, hub channel.Options) []ru
 		nodes[i] = begin(t, b, prefix, fmt.Sprint("node", i), hub)
 	}
 	for _, n := range nodes {
+		<-n.Up()
 		eventually(t, "nodes find each other", func() bool { return n.Peers() == len(nodes)-1 })
 	}
 	return nodes

@@ -12,6 +12,7 @@ import (
 // bus is away, is lost to the bus (the ring may have it).
 type outbox struct {
 	limit int
+	from  nodeID
 
 	mu      sync.Mutex
 	packets []bus.Packet
@@ -19,6 +20,7 @@ type outbox struct {
 	up      bool
 	losses  uint64 // how often something was lost: others ask again when they see it grow
 	dropped uint64
+	split   uint64 // packets that went in parts
 
 	wake chan struct{}
 }
@@ -34,8 +36,13 @@ func (o *outbox) publish(subject string, data []byte) bool {
 		o.dropped++
 		return false
 	}
-	o.packets = append(o.packets, bus.Packet{Do: bus.Publish, Subject: subject, Data: data})
-	o.bytes += len(data)
+	if len(data) > maxPart {
+		o.split++
+	}
+	for _, part := range split(data, o.from, o.split) {
+		o.packets = append(o.packets, bus.Packet{Do: bus.Publish, Subject: subject, Data: part})
+		o.bytes += len(part)
+	}
 	o.rouse()
 	return true
 }
@@ -85,7 +92,11 @@ func (o *outbox) counts() (losses, dropped uint64, bytes int, up bool) {
 func (o *outbox) take() []bus.Packet {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n := min(len(o.packets), batchAtMost)
+	n, size := 0, 0
+	for n < min(len(o.packets), batchAtMost) && size < 2*bus.MaxData {
+		size += len(o.packets[n].Data)
+		n++
+	}
 	batch := o.packets[:n:n]
 	o.packets = o.packets[n:]
 	for _, p := range batch {

@@ -1,9 +1,10 @@
 // Package embedded is a bus without a server of its own: each node runs the core of a NATS server in its process, which
-// has no clients but this node, and these servers have connections to each other.
+// has no client but this node, and these servers have connections to each other.
 package embedded
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -72,8 +73,11 @@ func New(options Options) (*Bus, error) {
 	if options.Secret != "" {
 		cluster.Username, cluster.Password = userName, options.Secret
 	}
+	// With DontListen the server (2.15.3) never opens its routes: they wait for the clients' listener. So there is one, on
+	// the loopback interface, for which nobody but this process has the token.
+	token := rand.Text()
 	s, err := server.NewServer(&server.Options{
-		ServerName: options.Name, DontListen: true, NoSigs: true, MaxPayload: bus.MaxData, Cluster: cluster,
+		ServerName: options.Name, Host: "127.0.0.1", Port: server.RANDOM_PORT, Authorization: token, NoSigs: true, MaxPayload: bus.MaxData, Cluster: cluster,
 		Routes: routes(options),
 	})
 	if err != nil {
@@ -81,7 +85,7 @@ func New(options Options) (*Bus, error) {
 	}
 	s.SetLogger(&logger{log: options.Log}, false, false)
 	return &Bus{
-		options: options, server: s, client: nats.New(nats.Options{Name: options.Name, InProcess: s}),
+		options: options, server: s, client: nats.New(nats.Options{Name: options.Name, InProcess: s, Token: token}),
 	}, nil
 }
 

@@ -22,8 +22,9 @@ type Options struct {
 	Name string
 	// TLS is for tls:// and for servers that demand it. nil: the system's certificates.
 	TLS *tls.Config
-	// InProcess is a server of this process, in place of URL.
+	// InProcess is a server of this process, in place of URL, and Token what it wants to see.
 	InProcess client.InProcessConnProvider
+	Token     string
 }
 
 // Bus is a connection to NATS.
@@ -36,6 +37,7 @@ type Bus struct {
 
 	arrivals chan *client.Msg
 	down     atomic.Bool // Handler.Down has been told of this interruption
+	first    sync.Once   // Handler.Up was told for the first time, which two may find
 }
 
 // New makes a bus that does nothing before Run.
@@ -77,7 +79,7 @@ func (b *Bus) Run(ctx context.Context, h bus.Handler) error {
 		return err
 	}
 	if conn.IsConnected() {
-		b.up(conn, h)
+		b.first.Do(func() { b.up(conn, h) })
 	}
 	for {
 		select {
@@ -108,7 +110,7 @@ func (b *Bus) dialing(options []client.Option) []client.Option {
 		options = append(options, client.Secure(b.options.TLS))
 	}
 	if b.options.InProcess != nil {
-		options = append(options, client.InProcessServer(b.options.InProcess))
+		options = append(options, client.InProcessServer(b.options.InProcess), client.Token(b.options.Token))
 	}
 	return options
 }
@@ -126,7 +128,7 @@ func (b *Bus) hearing(h bus.Handler) []client.Option {
 			running := b.conn != nil // else Run says it, when subscriptions are made
 			b.mu.Unlock()
 			if running {
-				b.up(c, h)
+				b.first.Do(func() { b.up(c, h) })
 			}
 		}),
 		client.ReconnectHandler(func(c *client.Conn) { b.up(c, h) }),

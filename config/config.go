@@ -155,6 +155,18 @@ type Config struct {
 	PresenceSockets    int
 	PresenceLeaveDelay time.Duration // 0: at once
 
+	Bus        string // empty: none
+	BusName    string // empty: the machine's
+	BusPrefix  string
+	BusListen  string
+	BusPeers   []string
+	BusSecret  string
+	BusCA      string
+	BusCert    string // with its key
+	BusTimeout time.Duration
+	BusBuffer  int64
+	BusKeep    time.Duration
+
 	BodyMemory   int64 // 0: every body goes to a file
 	AnswerMemory int64
 	AnswerFile   int64 // 0: no file, the worker waits when AnswerMemory is full

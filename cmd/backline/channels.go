@@ -7,6 +7,7 @@ import (
 
 	"backline/channel"
 	"backline/channel/session"
+	"backline/cluster"
 	"backline/config"
 	"backline/dispatch"
 	"backline/wire"
@@ -16,17 +17,30 @@ import (
 // the control socket. It implements dispatch.Sessions.
 type channels struct {
 	hub     *channel.Hub
+	layer   session.Hub   // what processes see: the hub, or with other servers the node
+	node    *cluster.Node // nil without a bus
 	options session.Options
 	dropped atomic.Uint64 // group messages that processes did not read in time
 }
 
-func newChannels(c *config.Config, log *journal) *channels {
-	made := &channels{hub: channel.New(hubOptions(c, log))}
+func newChannels(loaded *config.Loaded, log *journal) (*channels, error) {
+	c := &loaded.Config
+	made := &channels{}
+	if c.Bus == "" {
+		made.hub = channel.New(hubOptions(c, log))
+		made.layer = made.hub
+	} else {
+		node, err := newNode(loaded, log)
+		if err != nil {
+			return nil, err
+		}
+		made.node, made.layer, made.hub = node, node, node.Hub()
+	}
 	made.options = session.Options{
 		Window: int(c.ChannelWindow), MaxMessage: int(c.ChannelMaxMessage), Log: log.Logger, Dropped: &made.dropped,
 	}
 	made.options.Publish = made.publish
-	return made
+	return made, nil
 }
 
 func hubOptions(c *config.Config, log *journal) channel.Options {
@@ -49,10 +63,10 @@ func hubOptions(c *config.Config, log *journal) channel.Options {
 func (c *channels) Open( //nolint:ireturn // the interface says so
 	worker string, codec wire.Codec, out dispatch.SessionOutput,
 ) dispatch.Session {
-	return session.New(c.hub, worker, codec, out, c.options)
+	return session.New(c.layer, worker, codec, out, c.options)
 }
 
 // serve is the session of a process that is no worker.
 func (c *channels) serve(ctx context.Context, conn net.Conn) error {
-	return session.Serve(ctx, conn, c.hub, "on the control socket", c.options)
+	return session.Serve(ctx, conn, c.layer, "on the control socket", c.options)
 }

@@ -25,6 +25,9 @@ func (s *server) greet() {
 	} else {
 		s.greetPeople(took)
 	}
+	if node := s.pools.channels.node; node != nil && s.config.LogFormat == "json" {
+		s.log.Info("on a bus", "bus", node.Bus(), "node", node.Name(), "id", node.ID())
+	}
 	for _, each := range s.pools.all {
 		for _, note := range each.serving().Notes {
 			s.log.Info(note, "pool", each.name)
@@ -49,6 +52,9 @@ func (s *server) greetPeople(took time.Duration) {
 	}
 	if s.admin != nil {
 		say("health", "/-/health on %s", s.adminListener.Name)
+	}
+	if node := s.pools.channels.node; node != nil {
+		say("bus", "%s, as %s", node.Bus(), node.Name())
 	}
 	if s.certificates != nil && s.config.DevTLS {
 		say("trust", "%s", s.certificates.howToTrust())

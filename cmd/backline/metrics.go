@@ -34,6 +34,11 @@ func newMetrics(p *pools, held func() int) (*metrics, error) {
 	if err := m.registry.Register(newChannelMetrics(p.channels)); err != nil {
 		return nil, err
 	}
+	if p.channels.node != nil {
+		if err := m.registry.Register(newBusMetrics(p.channels.node)); err != nil {
+			return nil, err
+		}
+	}
 	return m, m.registry.Register(m)
 }
 

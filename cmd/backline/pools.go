@@ -50,8 +50,9 @@ func newPools(p *process, loaded *config.Loaded, log *journal, listeners []*edge
 	if err != nil {
 		return nil, err
 	}
-	all := &pools{
-		table: table, reloaded: reloaded, health: loaded.Config.HealthPaths, channels: newChannels(&loaded.Config, log),
+	all := &pools{table: table, reloaded: reloaded, health: loaded.Config.HealthPaths}
+	if all.channels, err = newChannels(loaded, log); err != nil {
+		return nil, err
 	}
 	for i := range loaded.Pools {
 		each := &loaded.Pools[i]

@@ -215,6 +215,9 @@ func (s *server) run(ctx context.Context) error {
 	}
 	parts.start(s.files.Run)
 	parts.start(s.pools.channels.hub.Run)
+	if node := s.pools.channels.node; node != nil {
+		parts.start(node.Run)
+	}
 	parts.start(s.pools.watchClocks)
 	if s.config.Reload {
 		parts.start(s.watch)

@@ -10,6 +10,8 @@ type interest struct {
 	mu     sync.Mutex
 	groups map[string]*subscription
 	idle   map[string]*subscription // those whose last member has left
+	fresh  []string                 // those that are new since fresher was called
+	older  []string                 // those before
 }
 
 type subscription struct {
@@ -28,6 +30,7 @@ func (i *interest) want(group string, begins bool, now time.Time) bool {
 	switch {
 	case begins && s == nil:
 		i.groups[group] = &subscription{since: now}
+		i.fresh = append(i.fresh, group)
 		return true
 	case begins:
 		s.ended = time.Time{}
@@ -48,6 +51,21 @@ func (i *interest) since(group string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return s.since, true
+}
+
+// settle gives the groups that have been subscribed to for at least as long as since the last call. The bus knows of
+// them by now; what was published before it did is asked for, once.
+func (i *interest) settle() map[string]time.Time {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	settled := make(map[string]time.Time, len(i.older))
+	for _, group := range i.older {
+		if s := i.groups[group]; s != nil {
+			settled[group] = s.since
+		}
+	}
+	i.older, i.fresh = i.fresh, nil
+	return settled
 }
 
 // all gives every group that is heard, and since when.

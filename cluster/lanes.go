@@ -30,6 +30,10 @@ type ask struct {
 // server of the bus takes a moment until it knows of it.
 const young = 5 * time.Second
 
+// slack is added to an age for the time until it is read: what was published that long before somebody came may reach
+// him, rather than what was published after it be missed.
+const slack = 50 * time.Millisecond
+
 // published handles a publication that came by itself.
 func (n *Node) published(from nodeID, p numbered, now time.Time) error {
 	since, wanted := n.interest.since(p.group)
@@ -81,7 +85,7 @@ func (l *lane) want(group string, since, now time.Time) want {
 	if l.last > 0 {
 		return want{group: group, after: l.last}
 	}
-	return want{group: group, age: uint64(max(now.Sub(since), 0).Milliseconds())}
+	return want{group: group, age: uint64((max(now.Sub(since), 0) + slack).Milliseconds())}
 }
 
 // deliver gives a publication to whoever is here.
@@ -108,6 +112,19 @@ func (n *Node) catchUpWithAll() {
 	}
 }
 
+// settle asks every node for what it published to new groups before the bus knew that they are heard here.
+func (n *Node) settle(now time.Time) {
+	groups := n.interest.settle()
+	if len(groups) == 0 {
+		return
+	}
+	for _, p := range n.loop.peers {
+		if p.alive {
+			n.catchUpIn(p, groups, now)
+		}
+	}
+}
+
 // catchUp asks a node what was missed in every group that is heard here.
 func (n *Node) catchUp(p *peer, now time.Time) {
 	n.counts.catchUps.Add(1)
@@ -118,6 +135,10 @@ func (n *Node) catchUp(p *peer, now time.Time) {
 			delete(p.lanes, group)
 		}
 	}
+	n.catchUpIn(p, groups, now)
+}
+
+func (n *Node) catchUpIn(p *peer, groups map[string]time.Time, now time.Time) {
 	var wants []want
 	size := 0
 	for group, since := range groups {

@@ -239,6 +239,7 @@ func (n *Node) tick(now time.Time) {
 	n.loop.last = now
 	if !now.Before(n.loop.nextBeat) {
 		n.sendBeat(now, false)
+		n.settle(now)
 	}
 	n.calls.expire(now)
 	n.checkPeers(now)

@@ -36,7 +36,7 @@ func busRows() []Setting {
 		},
 		{
 			Key: "bus_peers", Flags: []string{"bus-peers"}, Kind: KindStrings, Unit: "HOST:PORT", Group: group,
-			check: checkBusAddress,
+			Zero: "none: others come to this one", check: checkBusAddress,
 			Help:  "bus_listen of the other servers of --bus embedded; one that runs is enough, it knows the rest. This server's own may be among them.",
 			field: func(c *Config) any { return &c.BusPeers },
 		},

@@ -3,15 +3,15 @@
 //
 // A bus loses packets when it is away, when a node is too slow, and when nodes cannot see each other. No publication is
 // lost silently for that: each one carries its number and that of the one before it in its group from the same node.
-// Who finds a gap, or was away, asks the publishing node for what it missed (ring.go has it for a while) and gets it, or
-// is told that it is gone, which is counted and logged (lanes.go).
+// Who finds a gap, or was away, asks the publishing node for what it missed (ring.go has it for a while) and gets it,
+// or is told that it is gone, which is counted and logged (lanes.go).
 //
 // Read envelope.go (what nodes say), layer.go (what goes out), loop.go (what comes in), lanes.go (in which order),
-// peers.go (who is there, and who has gone), readers.go (channels that nobody owns), presence.go.
+// peers.go (who is there, and who has gone), readers.go (channels that nobody owns), news.go.
 //
 // # Locks
 //
-// The loop owns peers and lanes, without a lock. outbox.mu, ring.mu, calls.mu, readers.mu, interest.mu and presence.mu
-// guard what others touch too; the hub is never called under one of them, and of them only ring.mu is held while
-// another (outbox.mu) is taken, so that packets leave in the order of their numbers.
+// The loop owns peers and lanes, without a lock. outbox.mu, ring.mu, calls.mu, interest.mu and news.mu
+// guard what others touch too; the hub is never called under one of them, and of them only outbox.mu is taken while
+// ring.mu, interest.mu or news.mu is held, so that packets leave in the order of their numbers.
 package cluster

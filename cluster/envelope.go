@@ -13,8 +13,8 @@ import (
 // is updated node by node, and its halves work beside each other meanwhile.
 const version = 1
 
-// maxName is how long a name of a group, a channel or a user may be, to be known to other nodes: with it a subject stays
-// below the 4 KiB of a line of NATS's protocol.
+// maxName is how long a name of a group, a channel or a user may be, to be known to other nodes: with it a subject
+// stays below the 4 KiB of a line of NATS's protocol.
 const maxName = 1024
 
 // maxBatch is about how large a packet with several things is made: one that needs no parts.
@@ -63,7 +63,8 @@ func readHead(data []byte) (k kind, from nodeID, r *reader, err error) {
 	case r.err != nil:
 		return 0, 0, nil, r.err
 	case v != version:
-		return 0, 0, nil, fmt.Errorf("a packet of version %d; expected %d: another version of Backline is on this bus", v, version)
+		return 0, 0, nil, fmt.Errorf("a packet of version %d; expected %d: "+
+			"another version of Backline is on this bus", v, version)
 	}
 	return k, from, r, nil
 }

@@ -57,8 +57,7 @@ func (n *Node) knows(id string) bool {
 	if _, here := n.owned.Load(id); here {
 		return true
 	}
-	_, _, _, isUp := n.outbox.counts()
-	return isUp && n.live.Load() == 0
+	return n.outbox.isUp() && n.live.Load() == 0
 }
 
 // call asks another node for something. body writes the question; failed is told when it does not even leave.

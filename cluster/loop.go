@@ -191,9 +191,9 @@ func (n *Node) asked(k kind, from nodeID, r *reader) error {
 		n.outbox.publish(n.subjects.node(from), binary.AppendUvarint(packet, uint64(a.capacity)))
 	}
 	done := func(err error) { reply(outcome(err)) }
-	first, second := r.name(), ""
+	first := r.name()
 	if k == kindEnlist {
-		second = r.name()
+		second := r.name()
 		in := r.byte() == 1
 		if err := r.end(); err != nil {
 			return err

@@ -23,10 +23,12 @@ var (
 var ErrAway = errors.New("the bus between the servers is away, or has no room: the message was not sent; try again")
 
 // ErrRefused says that a process of another node refused something.
-var ErrRefused = errors.New("the process that the channel belongs to, on another server, did not take it; its log says why")
+var ErrRefused = errors.New("the process that the channel belongs to, on another server, did not take it; " +
+	"its log says why")
 
 // ErrTooLarge says that something is larger than other nodes can be told.
-var ErrTooLarge = errors.New("this is too large for the bus between the servers: send less, or its name, or raise bus_buffer, of which it may take half")
+var ErrTooLarge = errors.New("this is too large for the bus between the servers: send less, or its name, " +
+	"or raise bus_buffer, of which it may take half")
 
 // Options are what a node is called, and its bounds. Zero means the default.
 type Options struct {
@@ -107,9 +109,11 @@ func New(options Options, hub channel.Options) *Node {
 		ring:     ring{limit: options.Buffer, age: options.Keep, groups: map[string]*trail{}},
 		interest: interest{groups: map[string]*subscription{}, idle: map[string]*subscription{}},
 		calls:    calls{waiting: map[uint64]call{}},
-		news:     news{readers: map[string]struct{}{}, places: map[place]entry{}, holders: map[channel.Member]map[place]struct{}{}},
-		started:  time.Now(),
-		up:       make(chan struct{}),
+		news: news{
+			readers: map[string]struct{}{}, places: map[place]entry{}, holders: map[channel.Member]map[place]struct{}{},
+		},
+		started: time.Now(),
+		up:      make(chan struct{}),
 	}
 	n.loop.peers, n.loop.partials = map[nodeID]*peer{}, map[nodeID]*partial{}
 	hub.Interest = n.interested

@@ -89,6 +89,12 @@ func (o *outbox) counts() (losses, dropped uint64, bytes int, up bool) {
 	return o.losses, o.dropped, o.bytes, o.up
 }
 
+func (o *outbox) isUp() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.up
+}
+
 func (o *outbox) take() []bus.Packet {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -96,7 +96,7 @@ func (r *ring) tidy() {
 }
 
 // missed gives what was published to a group after a number, or, without one, in the last while. The number upto is
-// that of the last publication of this node: what is not among the packets and not later was not published to the group.
+// that of the last publication of this node: what is neither among the packets nor later was not published to it.
 func (r *ring) missed(w want, now time.Time) (packets [][]byte, complete bool, upto uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

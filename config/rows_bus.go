@@ -6,8 +6,32 @@ import (
 	"strings"
 )
 
+const busGroup = "Several servers"
+
 func busRows() []Setting {
-	const group = "Several servers"
+	const group = busGroup
+	return append(busPlaceRows(), []Setting{
+		{
+			Key: "bus_timeout", Flags: []string{"bus-timeout"}, Kind: KindDuration, Default: "1s", Unit: "seconds", Min: "100ms", Max: "60s", Group: group,
+			Help:  "How long another server may be silent before whoever is present there counts as gone, and how long its answer may take. Each server is heard five times in this time.",
+			field: func(c *Config) any { return &c.BusTimeout },
+		},
+		{
+			Key: "bus_buffer", Flags: []string{"bus-buffer"}, Kind: KindSize, Default: "16MiB", Unit: "bytes", Min: "1MiB", Max: "1GiB", Group: group,
+			Help: "What may wait to leave, what may have come and wait, and what is kept for servers that missed it, each. The longest message to another server is half of it. " +
+				"What has no room is dropped, counted, and asked for afterwards.",
+			field: func(c *Config) any { return &c.BusBuffer },
+		},
+		{
+			Key: "bus_keep", Flags: []string{"bus-keep"}, Kind: KindDuration, Default: "60s", Unit: "seconds", Min: "1s", Max: "1h", Group: group,
+			Help:  "For how long messages to groups are kept for servers that missed them. What is missed for longer is counted and logged.",
+			field: func(c *Config) any { return &c.BusKeep },
+		},
+	}...)
+}
+
+func busPlaceRows() []Setting {
+	const group = busGroup
 	return []Setting{
 		{
 			Key: "bus", Flags: []string{"bus"}, Kind: KindString, Unit: "URL or embedded", Group: group,
@@ -56,22 +80,6 @@ func busRows() []Setting {
 			Help:  "This server's certificate and key, in one file, for the bus.",
 			field: func(c *Config) any { return &c.BusCert },
 		},
-		{
-			Key: "bus_timeout", Flags: []string{"bus-timeout"}, Kind: KindDuration, Default: "1s", Unit: "seconds", Min: "100ms", Max: "60s", Group: group,
-			Help:  "How long another server may be silent before whoever is present there counts as gone, and how long its answer may take. Each server is heard five times in this time.",
-			field: func(c *Config) any { return &c.BusTimeout },
-		},
-		{
-			Key: "bus_buffer", Flags: []string{"bus-buffer"}, Kind: KindSize, Default: "16MiB", Unit: "bytes", Min: "1MiB", Max: "1GiB", Group: group,
-			Help: "What may wait to leave, what may have come and wait, and what is kept for servers that missed it, each. The longest message to another server is half of it. " +
-				"What has no room is dropped, counted, and asked for afterwards.",
-			field: func(c *Config) any { return &c.BusBuffer },
-		},
-		{
-			Key: "bus_keep", Flags: []string{"bus-keep"}, Kind: KindDuration, Default: "60s", Unit: "seconds", Min: "1s", Max: "1h", Group: group,
-			Help:  "For how long messages to groups are kept for servers that missed them. What is missed for longer is counted and logged.",
-			field: func(c *Config) any { return &c.BusKeep },
-		},
 	}
 }
 
@@ -79,7 +87,7 @@ func checkBus(text string) (string, error) {
 	if text == "" || text == "embedded" {
 		return text, nil
 	}
-	for _, each := range strings.Split(text, ",") {
+	for each := range strings.SplitSeq(text, ",") {
 		u, err := url.Parse(strings.TrimSpace(each))
 		if err != nil {
 			return "", fmt.Errorf("an address of the bus cannot be read: expected nats://HOST:PORT, redis://HOST:PORT or embedded")

@@ -51,8 +51,9 @@ type Setting struct {
 // Settings gives the table in the order of the documentation: a fresh slice, so that nobody can change another's.
 func Settings() []Setting {
 	return slices.Concat(applicationRows(), addressRows(), tlsRows(), proxyRows(), workerRows(), timeRows(),
-		queueRows(), stickyRows(), limitRows(), http2Rows(), webSocketRows(), realtimeRows(), busRows(), hubRows(), gripRows(),
-		bufferRows(), staticRows(), compressRows(), headerRows(), logRows(), adminRows(), fileRows(), stateRows())
+		queueRows(), stickyRows(), limitRows(), http2Rows(), webSocketRows(), realtimeRows(), busRows(), hubRows(),
+		gripRows(), bufferRows(), staticRows(), compressRows(), headerRows(), logRows(), adminRows(), fileRows(),
+		stateRows())
 }
 
 // Variable is the setting's own environment variable.

@@ -49,22 +49,27 @@ def hears(server: Server, text: str) -> None:
 def test_one_is_killed_and_one_is_stopped(nodes: list[Server]) -> None:
     first, second, third = nodes
     for each in nodes:
-        eventually(lambda each=each: each.log.count("a server is on the bus") >= 2, "servers find each other")
+        eventually(
+            lambda each=each: each.log.count("a server is on the bus") >= 2,
+            "servers find each other",
+        )
         ask(each, "join/room/m")
     ask(first, "say/room/hello")
     for each in nodes:
         hears(each, "hello")
 
-    third.process.kill()
-    second.process.send_signal(signal.SIGSTOP)
+    third.kill()
+    second.signal(signal.SIGSTOP)
     try:
         ask(first, "say/room/alone")
         hears(first, "alone")
-        eventually(lambda: first.log.count("a server is silent") == 2, "both are missed")
+        eventually(
+            lambda: first.log.count("a server is silent") == 2, "both are missed"
+        )
         ask(first, "say/room/still")
         hears(first, "still")
     finally:
-        second.process.send_signal(signal.SIGCONT)
+        second.signal(signal.SIGCONT)
     hears(second, "alone")
     hears(second, "still")
     ask(second, "say/room/again")

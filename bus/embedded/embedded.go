@@ -77,7 +77,8 @@ func New(options Options) (*Bus, error) {
 	// the loopback interface, for which nobody but this process has the token.
 	token := rand.Text()
 	s, err := server.NewServer(&server.Options{
-		ServerName: options.Name, Host: "127.0.0.1", Port: server.RANDOM_PORT, Authorization: token, NoSigs: true, MaxPayload: bus.MaxData, Cluster: cluster,
+		ServerName: options.Name, Host: "127.0.0.1", Port: server.RANDOM_PORT, Authorization: token,
+		NoSigs: true, MaxPayload: bus.MaxData, Cluster: cluster,
 		Routes: routes(options),
 	})
 	if err != nil {

@@ -24,18 +24,18 @@ func (l *logger) Debugf(string, ...any) {}
 func (l *logger) Tracef(string, ...any) {}
 
 // Warnf implements the server's logger.
-func (l *logger) Warnf(format string, v ...any) { l.say(format, v...) }
+func (l *logger) Warnf(format string, v ...any) { l.sayf(format, v...) }
 
 // Errorf implements the server's logger.
-func (l *logger) Errorf(format string, v ...any) { l.say(format, v...) }
+func (l *logger) Errorf(format string, v ...any) { l.sayf(format, v...) }
 
 // Fatalf implements the server's logger. It logs, and does not end the process.
-func (l *logger) Fatalf(format string, v ...any) { l.say(format, v...) }
+func (l *logger) Fatalf(format string, v ...any) { l.sayf(format, v...) }
 
 // sayEvery bounds what a peer that is misconfigured, or away, can have us log.
 const sayEvery = 5 * time.Second
 
-func (l *logger) say(format string, v ...any) {
+func (l *logger) sayf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
 	if strings.Contains(text, "Error trying to connect to route") {
 		return

@@ -58,7 +58,9 @@ func openBus(loaded *config.Loaded, name string, log *slog.Logger) (bus.Bus, err
 	switch {
 	case c.Bus == "embedded":
 		host, _, _ := net.SplitHostPort(c.BusListen)
-		if ip := net.ParseIP(host); c.BusSecret == "" && secure == nil && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		ip := net.ParseIP(host)
+		private := host == "localhost" || ip != nil && ip.IsLoopback()
+		if !private && c.BusSecret == "" && secure == nil {
 			return nil, loaded.Mistake("bus_listen", fmt.Errorf(
 				"%s is reached from other machines, and whoever reaches it could join: set BACKLINE_BUS_SECRET (or bus_secret), "+
 					"the same on all servers, or bus_ca and bus_cert", c.BusListen))
@@ -69,7 +71,8 @@ func openBus(loaded *config.Loaded, name string, log *slog.Logger) (bus.Bus, err
 	case strings.HasPrefix(c.Bus, "redis") || strings.HasPrefix(c.Bus, "unix"):
 		b, err := redis.New(redis.Options{URL: c.Bus, Name: "backline-" + name, TLS: secure})
 		if err != nil {
-			return nil, loaded.Mistake("bus", errors.New("the address cannot be read: expected redis://[USER:PASSWORD@]HOST:PORT[/DB]"))
+			return nil, loaded.Mistake("bus", errors.New(
+				"the address cannot be read: expected redis://[USER:PASSWORD@]HOST:PORT[/DB]"))
 		}
 		return b, nil
 	default:
@@ -103,7 +106,8 @@ func busTLS(loaded *config.Loaded) (*tls.Config, error) {
 		secure.Certificates = []tls.Certificate{pair}
 	}
 	if c.Bus == "embedded" && (c.BusCA == "" || c.BusCert == "") {
-		return nil, loaded.Mistake("bus_ca", errors.New("bus embedded needs both bus_ca and bus_cert: each server shows the others its certificate"))
+		return nil, loaded.Mistake("bus_ca", errors.New(
+			"bus embedded needs both bus_ca and bus_cert: each server shows the others its certificate"))
 	}
 	return secure, nil
 }

@@ -59,6 +59,14 @@ func hubOptions(c *config.Config, log *journal) channel.Options {
 	return options
 }
 
+// start runs the hub, and joins it to others.
+func (c *channels) start(all *parts) {
+	all.start(c.hub.Run)
+	if c.node != nil {
+		all.start(c.node.Run)
+	}
+}
+
 // Open implements dispatch.Sessions.
 func (c *channels) Open( //nolint:ireturn // the interface says so
 	worker string, codec wire.Codec, out dispatch.SessionOutput,

@@ -40,16 +40,21 @@ func newBusMetrics(node *cluster.Node) *busMetrics {
 	gauge("groups", "Groups that this server listens to.", func(s s) int { return s.Groups })
 	gauge("waiting_bytes", "What waits to leave.", func(s s) int { return s.WaitingBytes })
 	gauge("kept_bytes", "What is kept for servers that missed it.", func(s s) int { return s.KeptBytes })
-	counter("publications_sent_total", "Messages to groups that were given to the bus.", func(s s) uint64 { return s.Sent })
+	counter("publications_sent_total", "Messages to groups that were given to the bus.",
+		func(s s) uint64 { return s.Sent })
 	counter("messages_received_total", "Messages to groups and channels that came from other servers.",
 		func(s s) uint64 { return s.Received })
-	counter("repeated_total", "Messages to groups that came again and were dropped.", func(s s) uint64 { return s.Repeated })
-	counter("filled_total", "Messages to groups that were missed, asked for, and came.", func(s s) uint64 { return s.Filled })
+	counter("repeated_total", "Messages to groups that came again and were dropped.",
+		func(s s) uint64 { return s.Repeated })
+	counter("filled_total", "Messages to groups that were missed, asked for, and came.",
+		func(s s) uint64 { return s.Filled })
 	counter("gaps_total", "Times that messages to a group were missed for good.", func(s s) uint64 { return s.Gaps })
-	counter("catch_ups_total", "Times that another server was asked what was missed.", func(s s) uint64 { return s.CatchUps })
+	counter("catch_ups_total", "Times that another server was asked what was missed.",
+		func(s s) uint64 { return s.CatchUps })
 	counter("silences_total", "Times that another server fell silent.", func(s s) uint64 { return s.Deaths })
 	counter("interruptions_total", "Times that the bus went away.", func(s s) uint64 { return s.Away })
-	counter("dropped_total", "Packets that had no room, or came while the bus was away.", func(s s) uint64 { return s.Dropped })
+	counter("dropped_total", "Packets that had no room, or came while the bus was away.",
+		func(s s) uint64 { return s.Dropped })
 	counter("overruns_total", "Times that this server was too slow to read.", func(s s) uint64 { return s.Overrun })
 	counter("too_large_total", "Messages that other servers could not be told.", func(s s) uint64 { return s.TooLarge })
 	counter("sends_lost_total", "Messages to channels of which it is not known whether they were read.",

@@ -214,10 +214,7 @@ func (s *server) run(ctx context.Context) error {
 		parts.start(s.access.run)
 	}
 	parts.start(s.files.Run)
-	parts.start(s.pools.channels.hub.Run)
-	if node := s.pools.channels.node; node != nil {
-		parts.start(node.Run)
-	}
+	s.pools.channels.start(parts)
 	parts.start(s.pools.watchClocks)
 	if s.config.Reload {
 		parts.start(s.watch)

@@ -49,10 +49,7 @@ def hears(server: Server, text: str) -> None:
 def test_one_is_killed_and_one_is_stopped(nodes: list[Server]) -> None:
     first, second, third = nodes
     for each in nodes:
-        eventually(
-            lambda each=each: each.log.count("a server is on the bus") >= 2,
-            "servers find each other",
-        )
+        each.wait_for("servers=3")
         ask(each, "join/room/m")
     ask(first, "say/room/hello")
     for each in nodes:

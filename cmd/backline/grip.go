@@ -67,7 +67,7 @@ func (c *channels) publish(body []byte) error {
 		return err
 	}
 	for _, each := range items {
-		c.hub.Publish(each.Channel, each.Publication)
+		c.layer.Publish(each.Channel, each.Publication)
 	}
 	return nil
 }

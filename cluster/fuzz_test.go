@@ -39,7 +39,7 @@ func FuzzReceive(f *testing.F) {
 func TestPublicationsKeepTheirForms(t *testing.T) {
 	t.Parallel()
 	want := &channel.Publication{
-		Socket: &channel.SocketMessage{Data: []byte("x"), Text: true}, Stream: []byte{}, ID: "1", PrevID: "0", Close: true,
+		Socket: &channel.SocketMessage{Data: []byte("x"), Text: true}, Stream: []byte{}, ID: "1", PrevID: "0", Close: true, Refresh: true,
 		Response: &channel.Response{Status: 404, Reason: "Gone", Header: [][2]string{{"a", "b"}, {"c", ""}}, Body: []byte("y")},
 		Meta:     map[string]string{"k": "v"}, Filters: []string{"f"},
 	}

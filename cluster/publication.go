@@ -16,6 +16,7 @@ const (
 	hasResponse
 	hasStream
 	hasClose
+	hasRefresh
 )
 
 const (
@@ -68,6 +69,7 @@ func forms(p *channel.Publication) (bits byte) {
 	mark(hasResponse, p.Response != nil)
 	mark(hasStream, p.Stream != nil)
 	mark(hasClose, p.Close)
+	mark(hasRefresh, p.Refresh)
 	return bits
 }
 
@@ -91,7 +93,9 @@ func appendTerms(dst []byte, t channel.Terms) []byte {
 // publication reads what appendPublication wrote. It copies nothing but texts.
 func (r *reader) publication() *channel.Publication {
 	bits := r.byte()
-	p := &channel.Publication{ID: r.text(), PrevID: r.text(), Close: bits&hasClose != 0}
+	p := &channel.Publication{
+		ID: r.text(), PrevID: r.text(), Close: bits&hasClose != 0, Refresh: bits&hasRefresh != 0,
+	}
 	if n := r.count(maxFilters); n > 0 {
 		p.Meta = make(map[string]string, n)
 		for range n {

@@ -14,7 +14,7 @@ from harness import BINARY, PATIENCE, ROOT, Server, eventually
 from test_supervision import alive
 
 SETTINGS = """
-app = "supervised"
+app = "shouting:app"
 pythonpath = ["{apps}"]
 workers = 1
 
@@ -38,7 +38,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(program: Path, serve: Callable[..., Server], tmp_path: Path) -> Server:
     (tmp_path / "go-worker").symlink_to(program)
     write(tmp_path, '["./go-worker"]')
-    return serve("supervised", cwd=tmp_path)
+    return serve("shouting:app", cwd=tmp_path)
 
 
 def write(folder: Path, command: str) -> None:
@@ -50,7 +50,7 @@ def test_requests_by_route(server: Server) -> None:
     server.wait_for("  go +go-worker .*, for /go$")
     assert server.get("/go/hello/you").text == "Hello you\n"
     assert server.get("/go/").status == 404
-    assert server.get("/").text.isdecimal(), "Python has the others"
+    assert server.request("POST", "/", {}, b"hm").text == "HM by go", "Python has the others"
 
 
 @pytest.mark.parametrize("expect", [{}, {"Expect": "100-continue"}], ids=["sent", "asked for"])
@@ -58,6 +58,11 @@ def test_bodies(server: Server, expect: dict[str, str]) -> None:
     for size in (0, 1, 100_000, 1_000_000):
         answer = server.request("POST", "/go/hello/you", expect if size else {}, b"x" * size)
         assert answer.text == f"Hello you, that was {size} bytes\n"
+
+
+def test_a_channel(server: Server) -> None:
+    for text in ("to the left", "\u00e5 and \u4e16\u754c", ""):
+        assert server.request("POST", "/", {}, text.encode()).text == f"{text.upper()} by go"
 
 
 def test_a_reload_and_a_death(server: Server) -> None:

@@ -60,9 +60,7 @@ def test_one_is_killed_and_one_is_stopped(nodes: list[Server]) -> None:
     try:
         ask(first, "say/room/alone")
         hears(first, "alone")
-        eventually(
-            lambda: first.log.count("a server is silent") == 2, "both are missed"
-        )
+        eventually(lambda: first.log.count("a server is silent") == 2, "both are missed")
         ask(first, "say/room/still")
         hears(first, "still")
     finally:

@@ -41,7 +41,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	go answerQuestions(control)
+	go serveControl(control)
 	return newWorker(requests, settings).run()
 }
 
@@ -62,24 +62,4 @@ func handshake(conn *connection) (map[string]any, error) {
 		"interface": "asgi", "loop": "goroutines", "concurrency": settings["worker_connections"],
 		"interpreter": runtime.Version(), "application": "go-worker", "notes": []string{},
 	}})
-}
-
-// answerQuestions serves the control connection: a worker need not be able to tell what it does.
-func answerQuestions(conn *connection) {
-	for {
-		packet, err := conn.receive()
-		if err != nil {
-			os.Exit(1) // the server has gone: nobody waits for what this process does
-		}
-		for _, m := range packet {
-			switch m.kind() {
-			case stacks:
-				_ = conn.send(message{trace, m[1], ""})
-			case snapshot:
-				_ = conn.send(message{report, m[1], `{"stacks": [], "more": 0}`})
-			case profile:
-				_ = conn.send(message{report, m[1], `{"error": "go-worker cannot be sampled"}`})
-			}
-		}
-	}
 }

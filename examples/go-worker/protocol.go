@@ -31,6 +31,12 @@ const (
 	alive      = 42
 	trace      = 43
 	report     = 57
+
+	attach      = 64
+	channelSend = 65
+	channelRead = 69
+	verdict     = 80
+	channelTake = 81
 )
 
 // message is a kind, a stream, and what belongs to it.

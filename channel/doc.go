@@ -6,8 +6,8 @@
 // one publication crosses to each worker once), a WebSocket that the edge delivers to itself, an answer that is held.
 // The hub neither encodes nor does I/O: it hands values to members, who have room for them or not and never wait.
 //
-// Read layer.go (what it does), hub.go, group.go (publish and join), queue.go (channels that nobody owns), history.go
-// (what was published before), presence.go (who is there).
+// Read layer.go (what it does), hub.go, group.go (publish and join), queue.go (channels that nobody owns), pattern.go (those
+// whose names a reader does not know), history.go (what was published before), presence.go (who is there).
 //
 // # Locks
 //
@@ -17,6 +17,7 @@
 //	attachment.mu      whether a process is still attached, and its groups
 //	group.mu           members, enlisted channels, the ring
 //	shard.mu, processes.mu, kept.mu, presence.mu, drops.mu
+//	patterns.mu        which channels have something for whoever reads by a pattern
 //
 // Only group.turn is held while members are called (Deliver; Take, for channels in groups). So a member may Join and
 // Leave, which never take a turn, with its own locks held. Publish and JoinFrom take turns: they are called with no

@@ -96,6 +96,7 @@ type Hub struct {
 	groups    [shards]groupShard
 	queues    [shards]queueShard
 	kept      keptGroups
+	patterns  patterns
 	processes processes
 	presence  presence
 	drops     drops

@@ -21,7 +21,8 @@ type Layer interface {
 	// nil, a *FullError, or another error for the sender. A channel whose owner has gone takes messages and loses them.
 	// What one sender sends to one channel arrives in its order.
 	Send(channel string, m *Message, done func(error))
-	// Read says that p has room for n more messages of a channel that nobody owns, or with a negative n for fewer.
+	// Read says that p has room for n more messages of a channel that nobody owns, or with a negative n for fewer. In
+	// place of a name, a pattern (IsPattern) is for all channels of this node that fit and that nobody reads by name.
 	Read(channel string, p Process, n int)
 	// GiveBack puts a message that a process was given and has not read at the front of its channel again; of several the
 	// last one first. A process that ends does so before Detach. It may be called from Take.

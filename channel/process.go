@@ -57,6 +57,7 @@ func (h *Hub) Detach(id string) {
 	for i := range h.queues {
 		h.forgetReader(&h.queues[i], a.process)
 	}
+	h.patterns.forget(a.process)
 	h.Gone(a.process)
 }
 

@@ -85,10 +85,17 @@ func (h *Hub) put(channel string, m *Message, done func(error)) error {
 		h.await(q, m, now)
 		q.messages.push(m)
 	}
+	offered := err == nil && h.patterns.some.Load()
+	if offered {
+		h.patterns.announce(channel)
+	}
 	s.tidy(channel, q)
 	s.mu.Unlock()
 	if err == nil {
 		done(nil)
+	}
+	if offered {
+		h.passPatterns()
 	}
 	return err
 }
@@ -129,6 +136,10 @@ func (h *Hub) expireQueue(q *queue, now time.Time) {
 
 // Read implements Layer.
 func (h *Hub) Read(channel string, p Process, n int) {
+	if IsPattern(channel) {
+		h.readPattern(channel, p, n)
+		return
+	}
 	a, attached := h.hold(p)
 	if !attached {
 		return
@@ -136,7 +147,7 @@ func (h *Hub) Read(channel string, p Process, n int) {
 	s := h.queueShard(channel)
 	s.mu.Lock()
 	q := s.open(channel)
-	q.add(p, n)
+	q.readers = room(q.readers, p, n)
 	a.release()
 	h.pass(s, channel, q)
 }
@@ -152,7 +163,14 @@ func (h *Hub) GiveBack(channel string, m *Message) {
 	} else {
 		h.counts.expired.Add(1)
 	}
+	offered := h.patterns.some.Load() && q.messages.len() > 0
+	if offered {
+		h.patterns.announce(channel)
+	}
 	h.pass(s, channel, q)
+	if offered {
+		h.passPatterns()
+	}
 }
 
 // pass hands messages over until there are none, or nobody has room. It is called with the shard's lock and gives it
@@ -189,27 +207,33 @@ func (h *Hub) pass(s *queueShard, channel string, q *queue) {
 
 func ignore(error) {}
 
-// next gives the reader whose turn it is, with one message less of room.
-func (q *queue) next() reader {
-	first := q.readers[0]
-	q.readers = slices.Delete(q.readers, 0, 1)
+// turn gives the reader whose turn it is, and the readers with one message less of room for it.
+func turn(readers []reader) (reader, []reader) {
+	first := readers[0]
+	readers = slices.Delete(readers, 0, 1)
 	if first.room--; first.room > 0 {
-		q.readers = append(q.readers, first)
+		readers = append(readers, first)
 	}
+	return first, readers
+}
+
+func (q *queue) next() (first reader) {
+	first, q.readers = turn(q.readers)
 	return first
 }
 
-// add changes a reader's room.
-func (q *queue) add(p Process, n int) {
-	i := slices.IndexFunc(q.readers, func(r reader) bool { return r.process == p })
+// room changes a reader's.
+func room(readers []reader, p Process, n int) []reader {
+	i := slices.IndexFunc(readers, func(r reader) bool { return r.process == p })
 	switch {
-	case i >= 0 && q.readers[i].room+n > 0:
-		q.readers[i].room += n
+	case i >= 0 && readers[i].room+n > 0:
+		readers[i].room += n
 	case i >= 0:
-		q.readers = slices.Delete(q.readers, i, i+1)
+		readers = slices.Delete(readers, i, i+1)
 	case n > 0:
-		q.readers = append(q.readers, reader{p, n})
+		readers = append(readers, reader{p, n})
 	}
+	return readers
 }
 
 // forgetReader ends all reading of a process.

@@ -238,3 +238,53 @@ func inRow(t *testing.T, p *Process, senders, each int) {
 		t.Errorf("%s: rows of %d senders: %v", p.id, senders, next)
 	}
 }
+
+// patterns: on one node, since what waits elsewhere is not announced.
+func patterns(t *testing.T, c *cluster) {
+	a, b := c.process(0), c.process(0)
+	for i, name := range []string{"thumbs.x", "thumbs.x", "thumbs.y", "other.x", "thumbs"} {
+		if err := send(t, a.layer, name, message(strconv.Itoa(i))); err != nil {
+			t.Error(err)
+		}
+	}
+	a.layer.Read("thumbs.*", a, 2)
+	await(t, a, "one of each channel that waits", func() bool { return a.count() == 2 })
+	if got := a.all(); !slices.Contains(got, "thumbs.x:0") || !slices.Contains(got, "thumbs.y:2") {
+		t.Errorf("the pattern's reader got %q", got)
+	}
+	b.layer.Read("*.x", b, 100)
+	await(t, b, "what waits for the other pattern", func() bool { return b.count() == 2 })
+	if err := send(t, a.layer, "thumbs.z", message("5")); err != nil {
+		t.Error(err)
+	}
+	a.layer.Read("thumbs.z", b, 1)
+	await(t, b, "what its reader by name gets first", func() bool { return slices.Contains(b.all(), "thumbs.z:5") })
+	a.layer.GiveBack("thumbs.x", b.last())
+	await(t, b, "what was given back", func() bool { return b.count() == 4 })
+	a.layer.Detach(b.id)
+	if err := send(t, a.layer, "thumbs.x", message("6")); err != nil {
+		t.Error(err)
+	}
+	a.layer.Read("thumbs.*", a, 1)
+	await(t, a, "what nobody else reads any more", func() bool { return slices.Contains(a.all(), "thumbs.x:6") })
+}
+
+func patternsTakeTurns(t *testing.T, c *cluster) {
+	a, b := c.process(0), c.process(0)
+	a.layer.Read("thumbs.*", a, 100)
+	b.layer.Read("thumbs.*", b, 100)
+	for i := range 20 {
+		if err := send(t, a.layer, "thumbs."+strconv.Itoa(i), message("x")); err != nil {
+			t.Error(err)
+		}
+	}
+	await(t, a, "half of the messages", func() bool { return a.count() == 10 })
+	await(t, b, "the other half", func() bool { return b.count() == 10 })
+	a.layer.Read("thumbs.*", a, -1000)
+	for i := range 5 {
+		if err := send(t, a.layer, "thumbs."+strconv.Itoa(i), message("y")); err != nil {
+			t.Error(err)
+		}
+	}
+	await(t, b, "what the other one has no room for", func() bool { return b.count() == 15 })
+}

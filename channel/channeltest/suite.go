@@ -26,6 +26,8 @@ func Run(t *testing.T, nodes int, open Open) {
 		"MessagesAreGivenBack":            givenBack,
 		"ReadersTakeTurns":                turns,
 		"AReaderTakesItsRoomBack":         roomBack,
+		"PatternsGetWhatNobodyReads":      patterns,
+		"ReadersOfPatternsTakeTurns":      patternsTakeTurns,
 		"CapacityIsTheSendersLoss":        capacity,
 		"CapacityIsTheSendersChoice":      capacityOfSender,
 		"QuietChannelsAreNotStarved":      quiet,

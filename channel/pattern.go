@@ -31,25 +31,10 @@ type pattern struct {
 // longestRow bounds the names that a pattern keeps. For others the channels are looked through when its row is empty.
 const longestRow = 10_000
 
-// IsPattern tells the name of a channel from a pattern, in which * stands for any characters.
-func IsPattern(channel string) bool { return strings.Contains(channel, "*") }
+// IsPattern tells the name of a channel from a pattern, which ends with a * for any characters.
+func IsPattern(channel string) bool { return strings.HasSuffix(channel, "*") }
 
-func fits(pattern, channel string) bool {
-	parts := strings.Split(pattern, "*")
-	first, last := parts[0], parts[len(parts)-1]
-	if len(channel) < len(first)+len(last) || !strings.HasPrefix(channel, first) || !strings.HasSuffix(channel, last) {
-		return false
-	}
-	rest := channel[len(first) : len(channel)-len(last)]
-	for _, each := range parts[1 : len(parts)-1] {
-		_, after, found := strings.Cut(rest, each)
-		if !found {
-			return false
-		}
-		rest = after
-	}
-	return true
-}
+func fits(pattern, channel string) bool { return strings.HasPrefix(channel, pattern[:len(pattern)-1]) }
 
 // readPattern is Read for a pattern.
 func (h *Hub) readPattern(text string, p Process, n int) {
@@ -124,7 +109,7 @@ func (h *Hub) passPatterns() {
 
 // next gives a reader and the channel that it gets a message of; no reader: what waits for the pattern has to be
 // looked for.
-func (p *patterns) next() (*pattern, string, Process) {
+func (p *patterns) next() (*pattern, string, Process) { //nolint:ireturn // whoever reads
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, each := range p.all {

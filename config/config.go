@@ -140,6 +140,7 @@ type Config struct {
 	WebSocketWriteTimeout       time.Duration
 	WebSocketDrain              time.Duration // 0: at once
 
+	Channels          []string // of a pool that works them off; empty for all others
 	ChannelMaxMessage int64
 	ChannelWindow     int64
 	ChannelSessions   int // 0: only workers have channels

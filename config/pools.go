@@ -10,11 +10,13 @@ import (
 	"strings"
 )
 
-// The names of the pools that need no section: of app, of websocket and of tcp.
+// The names of the pools that need no section: of app, of websocket, of tcp and of channels.
 const (
 	WebPool  = "web"
 	LivePool = "live"
 	TCPPool  = "tcp" // then tcp-2, tcp-3, ...
+
+	ChannelsPool = "channels" // of channels on the top level
 )
 
 // Pool is workers of one kind with a queue of their own.
@@ -43,6 +45,7 @@ func (s Setting) PerPool() bool {
 		"timeout", "stream_timeout", "graceful_timeout", "disconnect_grace", "websocket_drain", "loop_stall", "busy_stall",
 		"websocket_state", "websocket_redeliver",
 		"queue_size", "queue_timeout", "retry", "sticky", "sticky_sessions", "sticky_timeout", "stream_window",
+		"channels",
 	}, s.Key)
 }
 
@@ -60,8 +63,8 @@ func (r Route) String() string {
 	return strings.Join(text, " ")
 }
 
-// gather makes the pools of the settings and of the sections: that of app, that of websocket, those of tcp, then the
-// others in the order of the file.
+// gather makes the pools of the settings and of the sections: that of app, that of websocket, those of tcp, that of
+// channels, then the others in the order of the file.
 func (l *Loaded) gather() []error {
 	var errs []error
 	c := &l.Config
@@ -80,19 +83,22 @@ func (l *Loaded) gather() []error {
 	if c.App == "" && len(c.Command) > 0 {
 		c.App = c.Command[0]
 	}
+	plain := *c
+	plain.Channels = nil // a pool that has them has nothing else
 	if c.App != "" || slices.ContainsFunc(sections, func(s section) bool { return s.name == WebPool }) {
-		add(WebPool, c)
+		add(WebPool, &plain)
 	}
 	if c.WebSocketApp != "" {
-		live := *c
+		live := plain
 		live.App, live.Factory, live.WorkerClass, live.Workers = c.WebSocketApp, false, "asyncio", c.WebSocketWorkers
 		add(LivePool, &live)
 	}
 	errs = append(errs, l.addTCP(add)...)
+	l.addChannels(add)
 	for len(sections) > 0 {
-		add(sections[0].name, c)
+		add(sections[0].name, &plain)
 	}
-	return errs
+	return append(errs, l.checkChannels()...)
 }
 
 // Serve names the applications, where only the application's own settings say which they are.

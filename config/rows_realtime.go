@@ -4,6 +4,13 @@ func realtimeRows() []Setting {
 	const group = "Channels"
 	return []Setting{
 		{
+			Key: "channels", Flags: []string{"channels"}, Kind: KindStrings, Unit: "channel", Group: group, check: checkChannel,
+			Zero: "nobody, but what reads them itself",
+			Help: "Channels whose messages the ASGI application works off in a pool of its own, as `manage.py runworker` does: `thumbs`, or `thumbs.*` for all that begin so. On the " +
+				"command line and at the top of the file they make the pool `channels`, with one worker. With a name that nobody sends to, its workers have nothing to do.",
+			field: func(c *Config) any { return &c.Channels },
+		},
+		{
 			Key: "channel_max_message", Flags: []string{"channel-max-message"}, Kind: KindSize, Default: "4MiB", Unit: "bytes",
 			Min: "1KiB", Max: "32MiB", Group: group,
 			Help:  "Longest message to a channel or a group; send and group_send raise MessageTooLarge beyond it. Put what is larger into a file or a database, and send its name.",

@@ -65,6 +65,7 @@ func (l *Loaded) addTCP(add func(name string, own *Config) *Pool) (errs []error)
 			continue // it has been told: the row checks each value
 		}
 		own, name := l.Config, TCPPool
+		own.Channels = nil
 		if i > 0 {
 			name += "-" + strconv.Itoa(i+1)
 		}

@@ -19,9 +19,10 @@ type Status struct {
 
 // Pool is the workers of one application, and the requests that wait for one of them.
 type Pool struct {
-	Name    string   `json:"name"`
-	Workers []Worker `json:"workers"`
-	Waiting Waiting  `json:"waiting"`
+	Name     string   `json:"name"`
+	Channels []string `json:"channels,omitempty"` // that it works off; then it has no requests
+	Workers  []Worker `json:"workers"`
+	Waiting  Waiting  `json:"waiting"`
 }
 
 // Worker is one process.

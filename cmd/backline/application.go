@@ -157,10 +157,14 @@ func (a *application) supervise(log *journal, o supervisor.Observer, d wire.Defa
 	if c.Reload {
 		grace, drain = min(grace, reloadGrace), min(drain, reloadGrace)
 	}
+	stop := time.Duration(0)
+	if len(c.Channels) > 0 { // the dispatcher knows of no messages: such a worker sees to its grace itself
+		stop = grace + channelsStop
+	}
 	return supervisor.Options{
 		Workers: c.Workers, Command: a.command, Other: len(c.Command) > 0, Template: a.template, Dir: a.dir, Env: a.environ,
-		Version:  python.Version(),
-		Settings: a.settings(d), BootTimeout: orNone(c.WorkerBootTimeout), GracefulTimeout: orNone(grace),
+		Version: python.Version(), StopTimeout: stop,
+		Settings: a.settings(d, grace), BootTimeout: orNone(c.WorkerBootTimeout), GracefulTimeout: orNone(grace),
 		SocketDrain: orNone(drain), AwaitReload: c.Reload && a.alone,
 		MaxMemory: c.MaxWorkerMemory, Log: log.Logger, Observer: o, Output: log.output,
 	}
@@ -171,12 +175,15 @@ func (a *application) supervise(log *journal, o supervisor.Observer, d wire.Defa
 // timeout.
 const reloadGrace = 2 * time.Second
 
+// channelsStop is how long a worker may take to end after its last message.
+const channelsStop = 10 * time.Second
+
 // wsgiWindow is how many bytes of a WSGI answer may be on their way to the edge, which takes them as fast as they
 // come.
 const wsgiWindow = 1 << 20
 
 // settings go to the workers with the welcome.
-func (a *application) settings(d wire.Defaults) map[string]any {
+func (a *application) settings(d wire.Defaults, grace time.Duration) map[string]any {
 	c := a.config
 	port := any(d.Server.Port)
 	if d.Server.Port == 0 {
@@ -195,7 +202,8 @@ func (a *application) settings(d wire.Defaults) map[string]any {
 		"loop_stall": int(c.LoopStall.Milliseconds()), "busy_stall": int(c.BusyStall.Milliseconds()),
 		"websocket_window": c.WebSocketWindow, "websocket_groups": c.WebSocketGroups, "websocket_state": c.WebSocketState,
 		"sendfile_roots": absolute(c.SendfileRoot, a.dir),
-		"scheme":         d.Scheme, "root_path": d.RootPath, "server": []any{d.Server.Host, port},
+		"channels":       c.Channels, "channels_grace": int(grace.Milliseconds()),
+		"scheme": d.Scheme, "root_path": d.RootPath, "server": []any{d.Server.Host, port},
 	}
 }
 

@@ -34,6 +34,7 @@ func (p *pools) computeFor(a *application, log *journal, d wire.Defaults) (*comp
 	}
 	own, c := *a, *a.config
 	c.WorkerClass, c.Workers, c.Lifespan = "compute", c.ComputeWorkers, "off"
+	c.Channels = nil
 	own.config, own.requests, own.template, own.tcp = &c, false, nil, false
 	dispatcher := dispatch.New(dispatch.Options{
 		QueueSize: c.ComputeQueueSize, MaxRequests: c.MaxRequests, MaxRequestsJitter: c.MaxRequestsJitter, Log: log.Logger,

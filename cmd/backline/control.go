@@ -104,7 +104,7 @@ func (s *server) controlStatus() control.Status {
 func (p *pool) status() control.Pool {
 	now := p.dispatcher.Snapshot(requestsShown)
 	pool := control.Pool{
-		Name:    p.name,
+		Name: p.name, Channels: p.config.Channels,
 		Waiting: control.Waiting{Count: now.Waiting, Oldest: now.Oldest.Seconds(), Requests: requests(now.Queue)},
 		Workers: []control.Worker{},
 	}

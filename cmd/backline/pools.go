@@ -112,6 +112,9 @@ func (p *pools) supervise(each *pool, o *observer, defaults wire.Defaults, log *
 	return err
 }
 
+// answers tells whether requests may be led to it.
+func (p *pool) answers() bool { return p.tcp == nil && len(p.config.Channels) == 0 }
+
 // serving is what the worker that came up last said of itself.
 func (p *pool) serving() wire.Up { return p.dispatcher.Serving() }
 
@@ -190,7 +193,7 @@ func (p *pools) finishReload(err error) {
 // one socket sends to others, not for how much there is to do.
 func (p *pools) Scale(by int) {
 	for i, each := range p.all {
-		if p.takesRequests(i) || each.tcp != nil {
+		if p.takesRequests(i) || !each.answers() {
 			each.supervisor.Scale(by)
 		}
 	}

@@ -101,6 +101,9 @@ func writeStatus(w io.Writer, status *control.Status, atMost int) error {
 		fmt.Fprintln(w)
 		writeWorkers(w, &pool)
 		writeRequests(w, &pool, atMost)
+		if len(pool.Channels) > 0 {
+			fmt.Fprintf(w, "\nthe pool %s works the channels %s off\n", pool.Name, strings.Join(pool.Channels, ", "))
+		}
 	}
 	return nil
 }

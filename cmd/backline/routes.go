@@ -49,7 +49,7 @@ func (p *pools) urgent(scope *backline.Scope) bool {
 // others, there is nothing to choose.
 func (p *pools) direct(options *edge.Options) {
 	options.RootPath = p.first().config.RootPath
-	requests := slices.DeleteFunc(slices.Clone(p.all), func(each *pool) bool { return each.tcp != nil })
+	requests := slices.DeleteFunc(slices.Clone(p.all), func(each *pool) bool { return !each.answers() })
 	if len(requests) > 1 || len(p.health) > 0 {
 		options.Route = p.choose
 	}
@@ -126,7 +126,7 @@ func newTable(loaded *config.Loaded, log *journal) (route.Table, error) {
 		rules = append(rules, route.Rule{To: 0})
 	}
 	for i, each := range loaded.Pools {
-		if !leads(i) && each.TCP == nil {
+		if !leads(i) && each.Answers() {
 			log.Warn("no route leads to a pool: its workers have nothing to do", "pool", each.Name,
 				"hint", fmt.Sprintf("add a [[route]] with pool = %q, or take the pool out", each.Name))
 		}
@@ -143,7 +143,7 @@ func parseRoutes(loaded *config.Loaded) ([]route.Rule, error) {
 		if to < 0 {
 			return nil, unknownPool(loaded, each)
 		}
-		if err := checkTCPRoute(each, &loaded.Pools[to]); err != nil {
+		if err := checkRoute(each, &loaded.Pools[to]); err != nil {
 			return nil, err
 		}
 		more, err := expand(each, to)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 
 	"backline"
@@ -137,6 +138,9 @@ func (p *pools) purpose(at int) string {
 	if each := p.all[at]; each.tcp != nil {
 		return "connections to " + each.place()
 	}
+	if names := p.all[at].config.Channels; len(names) > 0 {
+		return "the channels " + strings.Join(names, ", ")
+	}
 	if routes := p.routesTo(at); routes != "" {
 		return routes
 	}
@@ -159,14 +163,18 @@ func tcpAlone() error {
 	}
 }
 
-// checkTCPRoute refuses requests for who has none.
-func checkTCPRoute(r *config.Route, to *config.Pool) error {
-	if to.TCP == nil {
+// checkRoute refuses requests for who has none.
+func checkRoute(r *config.Route, to *config.Pool) error {
+	if to.Answers() {
 		return nil
+	}
+	has := "connections of raw TCP"
+	if to.TCP == nil {
+		has = "messages of channels"
 	}
 	return &backline.Error{
 		Op: r.Origin.String(), Code: backline.CodeUsage,
-		Message: fmt.Sprintf("the pool %s has connections of raw TCP, which no route leads to", to.Name),
+		Message: fmt.Sprintf("the pool %s has %s, which no route leads to", to.Name, has),
 		Hint:    "lead the route to a pool with an application",
 	}
 }

@@ -11,15 +11,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from channels.exceptions import ChannelFull, MessageTooLarge
 from channels.layers import BaseChannelLayer
 
 from . import channels as plain
 from .call import Call
+from .consumers import Instance
 from .mailbox import CAPACITY, EXPIRY, GROUP_EXPIRY, Patterns
 from .websocket import WebSocket
+
+_RUNS: Final = (Call.run.__code__, Instance.run.__code__)  # of tasks that last as long as a consumer
 
 
 class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels has no types
@@ -47,7 +50,7 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
         self._channels = plain.Endpoint(
             capacity=capacity, channel_capacity=channel_capacity, expiry=expiry, group_expiry=group_expiry
         )
-        self._calls: dict[str, Call] = {}  # whose consumers have these channels
+        self._calls: dict[str, Call | Instance] = {}  # whose consumers have these channels
 
     async def send(self, channel: str, message: dict[str, Any]) -> None:
         """Send a message to a channel. Raises ChannelFull."""
@@ -69,7 +72,7 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
         task = asyncio.current_task()
         coroutine = task and task.get_coro()
         # Of the call itself, which makes its channel first thing: what async_to_sync runs has a task for a moment.
-        if task is not None and getattr(coroutine, "cr_code", None) is Call.run.__code__:
+        if task is not None and getattr(coroutine, "cr_code", None) in _RUNS:
             self._calls[channel] = coroutine.cr_frame.f_locals["self"]  # type: ignore[union-attr]
             task.add_done_callback(lambda _: self._end(channel))
         return channel

@@ -71,10 +71,14 @@ def _spec(dotted: str | None) -> str:
     return f"{module}:{attribute}" if module else ""
 
 
-def advice(application: Any, spec: str, *, requests: bool) -> list[str]:
-    """Say what is better done otherwise with this ASGI application; ``requests``: it gets more than WebSockets."""
+def advice(application: Any, spec: str, *, requests: bool, channels: bool = False) -> list[str]:
+    """Say what is better done otherwise with this ASGI application; ``requests``: it gets more than WebSockets,
+    ``channels``: it gets neither, but messages."""
     mapping = getattr(application, "application_mapping", None)  # a ProtocolTypeRouter of Channels
     routes = mapping if isinstance(mapping, dict) else {}
+    if channels:
+        none = routes and "channel" not in routes
+        return [f'{spec} works no channels off: its ProtocolTypeRouter has no entry "channel"'] if none else []
     handler = routes.get("http", application)
     if requests and guess(handler).django:
         return [_split(spec)]

@@ -171,7 +171,8 @@ def _advice(loaded: Loaded, settings: dict[str, Any]) -> list[str]:
         return []
     from .project import advice
 
-    return advice(loaded.application, loaded.spec, requests=settings.get("requests", True))
+    channels = bool(settings.get("channels"))
+    return advice(loaded.application, loaded.spec, requests=settings.get("requests", True), channels=channels)
 
 
 def _socketio_on_gevent() -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from .. import begun, wire
 from ..asgi import Exchange, Runner
 from ..call import Call
+from ..consumers import work_off
 from ..control import BOOT, Control, coroutine_stack, thread_stack
 from ..interface import is_sockets
 from ..lifespan import Lifespan
@@ -191,7 +192,7 @@ async def _serve(
     announce({"loop": "asyncio", "event_loop": True, "concurrency": concurrency})
     loop.add_signal_handler(signal.SIGTERM, connection.stop)
     await loop.create_connection(lambda: connection, sock=conn)
-    await connection.stopped
+    await work_off(runner, control, settings, connection.stopped)
     connection.give_up()
     try:
         await asyncio.wait_for(lifespan.shutdown(), LIFESPAN_STOP)

@@ -10,9 +10,9 @@ sys.path.insert(0, str(ROOT / "python"))
 # The package is embedded as it lies there: nothing compiled may come into its folder.
 sys.pycache_prefix = sys.pycache_prefix or str(ROOT / "build" / "pycache")
 
-from backline import channels, connection, layer, wire  # noqa: E402
+from backline import channels, connection, layer, sockets, testing, wire  # noqa: E402
 
-__all__ = ["channels", "connection", "fresh", "layer", "wire"]
+__all__ = ["channels", "connection", "fresh", "layer", "sockets", "testing", "wire"]
 
 
 def fresh() -> None:

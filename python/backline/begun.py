@@ -12,6 +12,8 @@ import mmap
 import os
 from typing import Final
 
+from . import host
+
 BEGUN_FD: Final = 5
 STREAMS: Final = 1 << 16
 TAKEN: Final = 2
@@ -25,13 +27,14 @@ def nowhere() -> memoryview:
 
 def shared() -> memoryview:
     """The memory that came with this process; nowhere() if none did."""
+    descriptor = BEGUN_FD if host.begun is None else host.begun
     try:
         # The size tells it from a file that happens to have the number.
-        if os.fstat(BEGUN_FD).st_size != STREAMS + 1:
+        if os.fstat(descriptor).st_size != STREAMS + 1:
             return nowhere()
-        memory = memoryview(mmap.mmap(BEGUN_FD, STREAMS + 1))
+        memory = memoryview(mmap.mmap(descriptor, STREAMS + 1))
     except OSError:
         return nowhere()
-    os.set_inheritable(BEGUN_FD, False)
+    os.set_inheritable(descriptor, False)
     memory[STREAMS] = 1  # from now on the server may rely on it
     return memory

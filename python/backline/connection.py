@@ -147,6 +147,15 @@ def close() -> None:
         line.close()
 
 
+def reset() -> None:
+    """Another connection is to be used from now on; what the old one was in is over."""
+    global _line
+    with _starting:
+        line, _line = _line, None
+    if isinstance(line, SocketLine):
+        line.close()
+
+
 def _begin() -> WorkerLine | SocketLine:
     global _line
     with _starting:

@@ -19,7 +19,7 @@ from itertools import count
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from . import wire
+from . import host, wire
 from .profiler import Profile
 from .stacks import DEEPEST, Everything, Line, Loop, awaited_by, frames_of, lines_of, text_of, theirs, thread_names
 from .tcp import CLOSE_ON_EXEC, descriptors
@@ -93,11 +93,11 @@ class Control:
             except OSError:
                 data, ancillary = b"", []
             self._descriptors.extend(descriptors(ancillary))
-            if not data and self._ending:
+            if not data and not self._ending:
+                host.server_gone()
+            if not data:
                 self._ended.release()
                 return
-            if not data:
-                os._exit(1)  # the server has gone: what still runs runs for nobody
             messages = decoder.feed(data)
             for message in messages:
                 if message[0] < wire.ATTACH:

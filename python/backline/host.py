@@ -5,6 +5,7 @@ worker.py fills this in before it imports the application. In a script, a shell 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,3 +15,12 @@ control: Control | None = None  # through which functions are offloaded; None al
 connection: Control | None = None  # the same, in every worker
 up = False  # the server reads what the control connection carries
 settings: dict[str, Any] | None = None  # of the welcome; None outside a worker
+embedded = False  # the worker is a thread of a process that goes on without it (testing.py)
+begun: int | None = None  # the descriptor of begun.py's memory, where it is not the usual one
+
+
+def server_gone() -> None:
+    """Nobody will ever ask for anything again, and what still runs runs for nobody: end the process, unless it is more
+    than a worker. Then the caller ends what it does."""
+    if not embedded:
+        os._exit(1)

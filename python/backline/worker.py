@@ -74,7 +74,8 @@ def serve(conn: socket.socket, control: Control, loaded: Loaded, settings: dict[
     def announce(how: dict[str, Any]) -> None:
         # What has been imported stays for good: the garbage collector need not look through it again and again.
         remember_greenlets()
-        gc.freeze()
+        if not host.embedded:
+            gc.freeze()
         conn.sendall(wire.encode([(wire.UP, {**said, **how})]))
         host.up = True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -14,7 +13,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from .. import begun, wire
+from .. import begun, host, wire
 from ..asgi import Exchange, Runner
 from ..call import Call
 from ..consumers import work_off
@@ -83,7 +82,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.stopped.done():
-            os._exit(1)  # the server has gone, and nobody will ever ask for anything again
+            host.server_gone()
+            self.stop()
 
     def close(self) -> None:
         self._transport.close()
@@ -161,6 +161,15 @@ def _idle(frame: FrameType) -> bool:
     return module in ("selectors", "asyncio.runners", "concurrent.futures.thread", Slots.__module__, __name__)
 
 
+def _on_sigterm(loop: asyncio.AbstractEventLoop, do: Callable[[], object] | None) -> None:
+    if host.embedded:
+        return  # only the main thread may
+    if do is None:
+        loop.remove_signal_handler(signal.SIGTERM)
+    else:
+        loop.add_signal_handler(signal.SIGTERM, do)
+
+
 async def _serve(
     conn: socket.socket,
     control: Control,
@@ -190,7 +199,7 @@ async def _serve(
     slots.stall, slots.tell = settings.get("busy_stall", 0) / 1000, partial(control.tell_crowd, SYNC_THREAD)
     runner.around = around(slots)
     announce({"loop": "asyncio", "event_loop": True, "concurrency": concurrency})
-    loop.add_signal_handler(signal.SIGTERM, connection.stop)
+    _on_sigterm(loop, connection.stop)
     await loop.create_connection(lambda: connection, sock=conn)
     await work_off(runner, control, settings, connection.stopped)
     connection.give_up()
@@ -198,7 +207,7 @@ async def _serve(
         await asyncio.wait_for(lifespan.shutdown(), LIFESPAN_STOP)
     except asyncio.TimeoutError:
         sys.stderr.write(f"the application's lifespan did not shut down within {LIFESPAN_STOP:g} s\n")
-    loop.remove_signal_handler(signal.SIGTERM)  # the next one ends the process, whatever still runs
+    _on_sigterm(loop, None)  # the next one ends the process, whatever still runs
     task.cancel()
     connection.close()
 

@@ -16,7 +16,6 @@ held. Work, answers and the kept lead are deques, whose ends are safe to use fro
 
 from __future__ import annotations
 
-import os
 import resource
 import socket
 import threading
@@ -25,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from .. import begun, wire
+from .. import begun, host, wire
 from ..control import Control
 from ..handshake import TooManySockets
 from ..wsgi import Request, Runner, runner_for
@@ -246,7 +245,9 @@ class Threads:
         """Read what there is and hand it out. Called with the lead."""
         data = self._conn.recv(RECEIVE, flags)
         if not data:
-            os._exit(1)  # the server has gone, and nobody will ever ask for anything again
+            host.server_gone()
+            self._stopping = True
+            return
         for message in self._decoder.feed(data):
             if message[0] == wire.REQUEST or message[0] == wire.EVENT:
                 if self._gone:

@@ -14,7 +14,7 @@ func (h *Hub) Offer(channel string, m *Message, fits func(Process) bool) bool {
 	}
 	for i, each := range q.readers {
 		if fits(each.process) {
-			q.add(each.process, -1)
+			q.readers = room(q.readers, each.process, -1)
 			if i < len(q.readers) && q.readers[i].process == each.process {
 				q.readers = append(append(q.readers[:i:i], q.readers[i+1:]...), q.readers[i]) // others come first now
 			}

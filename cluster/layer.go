@@ -76,7 +76,8 @@ func (n *Node) call(subject string, k kind, body func([]byte) []byte, done func(
 // Read implements channel.Layer.
 func (n *Node) Read(name string, p channel.Process, room int) {
 	n.hub.Read(name, p, room)
-	if _, owned := channel.Owner(name); room > 0 && !owned {
+	// Patterns are this node's own: others would offer messages of names that nobody reads here by name.
+	if _, owned := channel.Owner(name); room > 0 && !owned && !channel.IsPattern(name) {
 		n.reads(name)
 	}
 }

@@ -65,7 +65,7 @@ class CannotServe(Exception):
 
 def serve(application: Any, *, interface: str = "auto", **settings: Any) -> Server:
     """Serve a WSGI or ASGI application, or Sockets, until ``stop()``, or to the end of a ``with``. ``settings`` are
-    those of backline.toml, such as ``threads=2`` or ``limit_request_body="1KiB"``. One server at a time in a process."""
+    those of backline.toml, such as ``threads=2`` or ``limit_request_body="1KiB"``. One server a process at a time."""
     server = Server(_loaded(application, interface), settings)
     server.start()
     return server

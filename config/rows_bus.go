@@ -34,7 +34,7 @@ func busPlaceRows() []Setting {
 	const group = busGroup
 	return []Setting{
 		{
-			Key: "bus", Flags: []string{"bus"}, Kind: KindString, Unit: "URL or embedded", Group: group,
+			Key: "bus", Flags: []string{"bus"}, Kind: KindString, Hidden: true, Unit: "URL or embedded", Group: group,
 			Env: []string{"BACKLINE_BUS"}, Zero: "none: this server is alone", check: checkBus,
 			Help: "What joins this server with others to one, for channels, groups and presence: nats://HOST:PORT (several separated by commas), redis://HOST:PORT, or embedded: " +
 				"a NATS server in this process, with bus_listen and bus_peers. It may be away: each server then serves alone, and tries again. See docs/nodes.md.",
@@ -65,7 +65,7 @@ func busPlaceRows() []Setting {
 			field: func(c *Config) any { return &c.BusPeers },
 		},
 		{
-			Key: "bus_secret", Flags: []string{"bus-secret"}, Kind: KindString, Unit: "text", Group: group,
+			Key: "bus_secret", Flags: []string{"bus-secret"}, Kind: KindString, Hidden: true, Unit: "text", Group: group,
 			Env: []string{"BACKLINE_BUS_SECRET"}, Zero: "none",
 			Help:  "What the servers of --bus embedded show each other. Other users of the machine see flags: set BACKLINE_BUS_SECRET or write it into the file. It is sent in clear text unless bus_ca is set.",
 			field: func(c *Config) any { return &c.BusSecret },

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,7 @@ type Setting struct {
 	Choices []string // for KindChoice
 	Env     []string // variables of other programs, weaker than the file
 	Group   string   // heading
+	Hidden  bool     // it holds a secret, or may
 	Help    string   // first sentence is the short help; the rest says what a wrong value costs
 
 	field   func(*Config) any            // the one field it sets
@@ -188,6 +190,19 @@ func (s Setting) allowed() string {
 	}
 }
 
+// hidden leaves of a secret what may be seen: that there is one, and of addresses all but the passwords.
+func hidden(text string) string {
+	parts := strings.Split(text, ",")
+	for i, part := range parts {
+		if address, err := url.Parse(part); err == nil && address.Host != "" {
+			parts[i] = address.Redacted()
+		} else if part != "" && part != "embedded" {
+			parts[i] = "..."
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
 // show gives the field's value as a person would write it. Values of pairs are hidden: `backline settings` is pasted
 // into tickets, and these are where passwords are.
 func (s Setting) show(c *Config) string {
@@ -201,6 +216,9 @@ func (s Setting) show(c *Config) string {
 		}
 		return strings.Join(shown, ",")
 	case *string:
+		if s.Hidden {
+			return hidden(*value)
+		}
 		return *value
 	case *time.Duration:
 		return formatDuration(*value)

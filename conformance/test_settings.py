@@ -130,10 +130,19 @@ def test_port_of_a_platform(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_settings_shows_values_and_where_they_came_from(tmp_path: Path) -> None:
-    (tmp_path / "backline.toml").write_text('threads = 5\nenv = ["PASSWORD=secret"]\n')
-    done = run("settings", "mysite.wsgi", "--workers", "3", cwd=tmp_path, env={"BACKLINE_TIMEOUT": "1m"})
+    (tmp_path / "backline.toml").write_text('threads = 5\nenv = ["PASSWORD=xyzzy"]\n')
+    done = run(
+        "settings",
+        "mysite.wsgi",
+        "--workers",
+        "3",
+        cwd=tmp_path,
+        env={"BACKLINE_TIMEOUT": "1m", "BACKLINE_BUS": "redis://me:xyzzy@127.0.0.1", "BACKLINE_BUS_SECRET": "xyzzy"},
+    )
     assert done.returncode == 0, done.stderr
     for row in (
+        r"bus +redis://me:xxxxx@127\.0\.0\.1 ",
+        r"bus_secret +\.\.\. ",
         r"app +mysite\.wsgi +argument APP",
         r"workers +3 +flag --workers",
         r"threads +5 +file backline\.toml:1",
@@ -141,7 +150,7 @@ def test_settings_shows_values_and_where_they_came_from(tmp_path: Path) -> None:
         r"keep_alive +75s +default",
     ):
         assert re.search(row, done.stdout), (row, done.stdout)
-    assert "secret" not in done.stdout, "the table is pasted into tickets"
+    assert "xyzzy" not in done.stdout, "the table is pasted into tickets"
 
 
 def test_host_and_port_as_uvicorn_has_them(tmp_path: Path) -> None:

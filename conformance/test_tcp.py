@@ -57,7 +57,7 @@ class Line:
         """Whether the server closes, in order or not. Waits for that."""
         try:
             return self.file.read(1) == b""
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLEOFError):
             return True
 
     def close(self) -> None:

@@ -55,7 +55,7 @@ async def connect(server: Server, count: int) -> list[Poller]:
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), 240))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(work(), 240))
 
 
 def test_ten_thousand_polls_and_one_thread(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +83,7 @@ def test_ten_thousand_polls_and_one_thread(capsys: pytest.CaptureFixture[str]) -
             assert elapsed < 1.0
             assert each < 15_000
             for poll in [*polls, publisher]:
-                poll.transport.close()  # type: ignore[attr-defined]
+                poll.transport.close()
 
         run(work)
         eventually(lambda: server.get("/").status == 200, "it serves as before")
@@ -111,7 +111,7 @@ def test_no_publication_is_missed_by_polls_that_arrive_meanwhile(capsys: pytest.
                 await asyncio.gather(said, *told)
                 assert time.monotonic() - started < 20, f"a poll of round {seen} heard nothing"
             for poll in [*polls, publisher]:
-                poll.transport.close()  # type: ignore[attr-defined]
+                poll.transport.close()
 
         run(work)
         with capsys.disabled():

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,13 @@ def one(*flags: str) -> Server:
 
 
 @pytest.fixture(scope="module")
-def wsgi():
+def wsgi() -> Iterator[Server]:
     with one() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def asgi():
+def asgi() -> Iterator[Server]:
     with Server("realtime_asgi:application", "--workers", "1") as server:
         yield server
 

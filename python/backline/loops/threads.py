@@ -94,8 +94,8 @@ class Threads:
     def _add_thread(self) -> None:
         self._joined += 1
         thread = threading.Thread(target=self._serve, name=f"backline-{self._joined}", daemon=True)
-        self._others.add(thread)
         thread.start()
+        self._others.add(thread)  # not before: the main thread, once it has left the pool, joins whoever is there
 
     def _serve(self) -> None:
         work, out, serve, me = self._work, self._out, self._runner.serve, threading.get_ident()

@@ -125,6 +125,13 @@ class Browser:
         self._process.wait(PATIENCE)
         self._folder.cleanup()
 
+    def visit(self, address: str, width: int) -> Page:
+        """A page of that width, when it has been read."""
+        page = self.page()
+        page.resize(width, 900)
+        page.open(address)
+        return page
+
     def page(self) -> Page:
         """A new tab."""
         target = self._control.call("Target.createTarget", url="about:blank")["targetId"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from browser import Browser
 from harness import Server
 
 
@@ -45,3 +46,10 @@ def serve() -> Iterator[Callable[..., Server]]:
     for server in running:
         if server.process.poll() is None:
             server.kill()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser, for the tests of one file."""
+    with Browser() as chromium:
+        yield chromium

@@ -23,12 +23,6 @@ def tour() -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as chromium:
-        yield chromium
-
-
 # Left and right of each bar, as it is drawn.
 BARS = """[...document.querySelectorAll('.visits rect:not(.lane)')].map((bar) => {
   const box = bar.getBoundingClientRect();
@@ -37,10 +31,7 @@ BARS = """[...document.querySelectorAll('.visits rect:not(.lane)')].map((bar) =>
 
 
 def visit(browser: Browser, tour: Server, path: str) -> Page:
-    page = browser.page()
-    page.resize(1100, 900)
-    page.open(f"http://127.0.0.1:{tour.port}{path}")
-    return page
+    return browser.visit(f"http://127.0.0.1:{tour.port}{path}", width=1100)
 
 
 def test_echo(browser: Browser, tour: Server) -> None:

@@ -26,17 +26,8 @@ def tour() -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as chromium:
-        yield chromium
-
-
 def visit(browser: Browser, tour: Server, path: str) -> Page:
-    page = browser.page()
-    page.resize(1240, 900)
-    page.open(f"http://127.0.0.1:{tour.port}{path}")
-    return page
+    return browser.visit(f"http://127.0.0.1:{tour.port}{path}", width=1240)
 
 
 def enter(browser: Browser, tour: Server, name: str) -> Page:

@@ -200,7 +200,10 @@ def connect() -> socket:
         conn.close()
         if isinstance(error, NoServer):
             raise
-        raise NoServer(f"the server on {path} cannot be reached: {error}") from error
+        raise NoServer(
+            f"the server on {path} cannot be reached: {error}; start it (backline serve), or name the control "
+            "socket of one that runs with BACKLINE_SOCKET"
+        ) from error
     conn.settimeout(None)
     return conn
 

@@ -9,27 +9,10 @@ import queue
 import socket
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from backline import wire
 from backline.control import BOOT, NONE, Control, coroutine_stack, thread_stack
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[Control, socket.socket]]:
-    ours, theirs = socket.socketpair()
-    theirs.settimeout(10)
-    control = Control(ours)
-    control.start()
-    yield control, theirs
-    # Never closed: the thread would take that for the end of the server and end this process.
-    _kept.append((ours, theirs))
-
-
-_kept: list[Any] = []
 
 
 def ask(conn: socket.socket, token: int, streams: list[int]) -> str:

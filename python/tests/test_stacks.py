@@ -7,26 +7,14 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from backline import stacks, wire
+from backline import profiler, stacks, wire
 from backline.control import Control
 
 PATIENCE = 20.0
-_kept: list[Any] = []
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[Control, socket.socket]]:
-    ours, theirs = socket.socketpair()
-    theirs.settimeout(PATIENCE)
-    control = Control(ours)
-    control.start()
-    _kept.append((ours, theirs))  # never closed: the thread would take that for the end of the server
-    yield control, theirs
 
 
 def ask(conn: socket.socket, *messages: wire.Outgoing) -> dict[str, Any]:
@@ -207,8 +195,12 @@ def test_a_profile_shows_who_is_busy(pair: tuple[Control, socket.socket]) -> Non
     assert len(waits["stacks"]) <= 2
 
 
-def test_a_profile_of_tasks_that_wait(pair: tuple[Control, socket.socket]) -> None:
+@pytest.mark.parametrize("budget", [profiler.BUDGET, 1e-12], ids=["ample", "spent-at-once"])
+def test_a_profile_of_tasks_that_wait(
+    pair: tuple[Control, socket.socket], monkeypatch: pytest.MonkeyPatch, budget: float
+) -> None:
     control, conn = pair
+    monkeypatch.setattr(profiler, "BUDGET", budget)
 
     async def main() -> dict[str, Any]:
         loop, gate = Loop(), asyncio.Event()
@@ -225,6 +217,7 @@ def test_a_profile_of_tasks_that_wait(pair: tuple[Control, socket.socket]) -> No
     (lane,) = [lane for lane in found["threads"] if "tasks wait" in lane["name"]]
     names = [found["frames"][frame]["name"] for frame in found["stacks"][lane["stacks"][0]]]
     assert [name.rpartition(".")[2] for name in names] == ["outer", "inner", "wait"]
+    assert sum(lane["weights"]) > 0.15
 
 
 def test_one_profile_at_a_time_and_its_end(pair: tuple[Control, socket.socket]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -44,17 +44,10 @@ class Told:
         return not self.messages
 
 
-_kept: list[Any] = []
-
-
 @pytest.fixture
-def told() -> Iterator[tuple[Control, Told]]:
-    ours, theirs = socket.socketpair()
-    theirs.settimeout(PATIENCE)
-    control = Control(ours)
-    control.start()
-    _kept.append((ours, theirs))  # never closed: the thread would take that for the end of the server
-    yield control, Told(theirs)
+def told(pair: tuple[Control, socket.socket]) -> tuple[Control, Told]:
+    control, theirs = pair
+    return control, Told(theirs)
 
 
 class Runner:

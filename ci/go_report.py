@@ -1,5 +1,5 @@
 """Reads `go test -json` and prints what a person wants: go test's own line per package, everything a failed test said,
-and one line of counts at the end. Standard library alone: it runs before any virtual environment exists."""
+what failed once more, and one line of counts at the end. Standard library alone: it runs before any virtual environment exists."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 def main() -> int:
     counts: Counter[str] = Counter()
     said: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    packages_failed = 0
+    failed: list[str] = []
     for line in sys.stdin:
         try:
             event = json.loads(line)
@@ -23,13 +23,20 @@ def main() -> int:
         elif action == "output":
             said[package, test].append(event["Output"])
         elif action in ("pass", "fail", "skip"):
+            if action == "fail":
+                failed.append(f"failed: {package} {test}".rstrip())
+                if not test:
+                    # What crashes, or takes too long, ends in the middle of tests that then never end.
+                    for unfinished in [key for key in said if key[0] == package and key[1]]:
+                        failed.append(f"unfinished: {package} {unfinished[1]}")
+                        show(said.pop(unfinished), whole=True)
             show(said.pop((package, test), []), whole=action == "fail" or not test)
             if test:
                 counts[action] += 1
-            elif action == "fail":
-                packages_failed += 1
+    for line in failed:
+        print(line)
     print(f"{counts['pass']} passed, {counts['fail']} failed, {counts['skip']} skipped")
-    return 1 if counts["fail"] or packages_failed or not counts["pass"] else 0
+    return 1 if failed or not counts["pass"] else 0
 
 
 def show(lines: list[str], *, whole: bool) -> None:

@@ -30,6 +30,12 @@ def resident(pid: int) -> int:
     return int(found.group(1)) * 1024
 
 
+def pin(pid: int, processors: set[int]) -> None:
+    """Has all threads of a process run on these processors only."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), processors)
+
+
 def kill(pid: int) -> None:
     """kill -9, and wait until nothing is left of it."""
     os.kill(pid, signal.SIGKILL)

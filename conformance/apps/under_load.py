@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ BLOCK = 1 << 20
 
 def spin() -> None:
     """What a bug in an application looks like to its worker."""
+    print("spinning in", os.getpid(), flush=True)
     while True:
         pass
 
@@ -22,7 +24,6 @@ def spin() -> None:
 def wsgi(environ: dict[str, Any], start_response: Any) -> Any:
     path = environ["PATH_INFO"]
     if path == "/spin":
-        print("spinning", flush=True)
         spin()
     elif path == "/sleep":
         time.sleep(0.1)
@@ -62,7 +63,6 @@ def upload(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
     assert scope["type"] == "http"
     if scope["path"] == "/spin":
-        print("spinning", flush=True)
         spin()
     elif scope["path"] == "/sleep":
         await asyncio.sleep(0.1)

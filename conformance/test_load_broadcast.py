@@ -12,13 +12,14 @@ from contextlib import ExitStack, contextmanager
 from urllib.parse import quote
 
 import pytest
-from harness import Client, Server
+from crowds import OFFER, allow, open_many
+from harness import Server
 from processes import children, resident
-from sockets import Socket, ask
+from sockets import Socket
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(180)]
 
-MEMBERS = 9_500  # this process and the server may have 10,000 descriptors each where nobody has raised the limit
+MEMBERS = 10_000
 TIMES = 5
 SLOW = 50
 LONG = 20_000
@@ -33,20 +34,6 @@ def processor_time(pid: int) -> float:
     with open(f"/proc/{pid}/stat", "rb") as stat:
         fields = stat.read().rpartition(b")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def open_members(server: Server, number: int, headers: dict[str, str]) -> list[Socket]:
-    """All handshakes of a batch are under way at once. Whoever has an answer is a member: it joined before that."""
-    found: list[Socket] = []
-    while len(found) < number:
-        batch: list[Client] = [server.connect() for _ in range(min(500, number - len(found)))]
-        for client in batch:
-            ask(client, "/", headers)
-        for client in batch:
-            answer = client.head()
-            assert answer.status == 101, answer
-            found.append(Socket(client, answer))
-    return found
 
 
 class Readers:
@@ -99,8 +86,9 @@ def broadcast(server: Server, text: str, repeat: int = 1) -> None:
 
 @contextmanager
 def members(serve: Callable[..., Server], headers: dict[str, str]) -> Iterator[tuple[Server, list[Socket]]]:
+    allow(MEMBERS + 1_000)
     server = serve("edge_groups:app", "--workers", "1", "--websocket-ping-interval", "0", "--keep-alive", "600s")
-    found = open_members(server, MEMBERS, headers)
+    found = open_many(server, MEMBERS, "/", headers)
     try:
         yield server, found
     finally:
@@ -110,7 +98,7 @@ def members(serve: Callable[..., Server], headers: dict[str, str]) -> Iterator[t
 
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain", "deflate"])
 def test_a_delivery_costs_ten_microseconds(serve: Callable[..., Server], compressed: bool) -> None:
-    headers = {"Sec-WebSocket-Extensions": "permessage-deflate"} if compressed else {}
+    headers = OFFER if compressed else {}
     text = TEXT * (10 if compressed else 1)
     with members(serve, headers) as (server, found):
         [worker] = children(server)
@@ -153,11 +141,11 @@ def median_of_last(server: Server, readers: Readers, size: int) -> float:
 def test_members_that_do_not_read_cost_the_others_nothing(serve: Callable[..., Server]) -> None:
     server = serve("edge_groups:app", "--workers", "1", "--websocket-write-timeout", "120s")
     size = 4 + LONG
-    quick = open_members(server, 200, {})
+    quick = open_many(server, 200, "/", {})
     readers = Readers(quick)
     alone = median_of_last(server, readers, size)
     memory = resident(server.process.pid)
-    slow = open_members(server, SLOW, {})
+    slow = open_many(server, SLOW, "/", {})
     for _ in range(400):  # 8 MB: more than their sockets hold, beside which there is room for a window
         broadcast(server, "x", LONG)
         readers.take(size)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable
 
 import pytest
+from crowds import allow
 from harness import Client, Server
 from processes import resident
 from wrk import load
@@ -17,25 +17,14 @@ IDLE = 5_000
 MEGABYTE = 1_000_000
 
 
-@pytest.fixture
-def descriptors() -> None:
-    """Enough for this process; the server inherits the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * IDLE
-    assert hard == resource.RLIM_INFINITY or hard >= wanted, f"ulimit -Hn is {hard}; this test wants {wanted}"
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def ask(client: Client) -> None:
     answer = client.request("GET", "/")
     assert (answer.status, answer.body) == (200, b"ok\n"), answer
 
 
 @pytest.mark.parametrize("app", ["under_load:wsgi", "under_load:asgi"])
-def test_5000_idle_connections_are_cheap_and_limit_nobody(
-    serve: Callable[..., Server], descriptors: None, app: str
-) -> None:
+def test_5000_idle_connections_are_cheap_and_limit_nobody(serve: Callable[..., Server], app: str) -> None:
+    allow(2 * IDLE)
     server = serve(app, "--workers", "1")
     load(server, seconds=1)  # what the first requests allocate for good
     before = resident(server.process.pid)

@@ -8,31 +8,13 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from harness import Client, Server, eventually
+from crowds import LONG, OFFER, allow, open_many
+from harness import Server, eventually
 from processes import alive, children, resident
-from sockets import Socket, ask
-from test_load_sockets import IDLE, KILOBYTE, LONG, OFFER, descriptors
+from sockets import Socket
+from test_load_sockets import IDLE, KILOBYTE
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(180)]
-
-assert descriptors  # a fixture
-
-
-def open_many(server: Server, number: int) -> list[Socket]:
-    """As in test_load_sockets.py: with compression agreed on, and a message each way; all are in one group."""
-    found: list[Socket] = []
-    while len(found) < number:
-        batch: list[Client] = [server.connect() for _ in range(min(500, number - len(found)))]
-        for client in batch:
-            ask(client, "/counted", OFFER)
-        for client in batch:
-            answer = client.head()
-            assert answer.status == 101, (answer, server.log)
-            found.append(Socket(client, answer))
-            found[-1].send(LONG)
-        for socket in found[-len(batch) :]:
-            assert len(socket.next_frame().payload) < len(LONG) / 2, "it is not compressed"
-    return found
 
 
 def say(sockets: list[Socket], text: str, count: int) -> None:
@@ -47,11 +29,12 @@ def all_resident(server: Server) -> int:
     return resident(server.process.pid) + sum(resident(worker) for worker in children(server))
 
 
-def test_15000_idle_sockets_are_cheap_and_outlive_workers(serve: Callable[..., Server], descriptors: None) -> None:
+def test_15000_idle_sockets_are_cheap_and_outlive_workers(serve: Callable[..., Server]) -> None:
+    allow(IDLE + 1_000)
     server = serve("sockets_load:chat", "--workers", "2", "--websocket-ping-interval", "0")
-    warm = open_many(server, 200)
+    warm = open_many(server, 200, "/counted", OFFER, LONG)
     before = all_resident(server)
-    sockets = open_many(server, IDLE - len(warm))
+    sockets = open_many(server, IDLE - len(warm), "/counted", OFFER, LONG)
     try:
         each = (all_resident(server) - before) / len(sockets)
         print(f"{each / KILOBYTE:.2f} KB for each in all processes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import shutil
 import statistics
 import subprocess
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from crowds import allow
 from harness import Client, Server, eventually
 from processes import children, resident
 from proxies import connect
@@ -44,12 +44,7 @@ Serve = Callable[..., Server]
 
 @pytest.fixture(autouse=True)
 def descriptors() -> None:
-    """Enough for this process; the server and slowhttptest inherit the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * SLOW
-    assert hard == resource.RLIM_INFINITY or hard >= wanted, f"ulimit -Hn is {hard}; this test wants {wanted}"
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    allow(2 * SLOW)
 
 
 def p99(client: Client, windows: int = WINDOWS) -> float:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 import time
 from collections.abc import Callable
 
 import pytest
-from harness import Client, Server, eventually
+from crowds import LONG, OFFER, allow, open_many
+from harness import Server, eventually
 from processes import children, resident
-from sockets import Socket, ask, connect
+from sockets import Socket, connect
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(180)]
 
@@ -21,44 +21,14 @@ KILOBYTE = 1000
 UVICORN = 20 * KILOBYTE  # what it takes for one of them; benchmarks/ measures it anew
 
 
-@pytest.fixture
-def descriptors() -> None:
-    """Enough for this process; the server inherits the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = IDLE + 1_000
-    assert hard == resource.RLIM_INFINITY or hard >= wanted, f"ulimit -Hn is {hard}; this test wants {wanted}"
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-OFFER = {"Sec-WebSocket-Extensions": "permessage-deflate"}
-LONG = "is worth compressing " * 20
-
-
-def open_many(server: Server, number: int) -> list[Socket]:
-    """All handshakes of a batch are under way at once; the clients speak the same protocol as everywhere. Each is idle
-    as one that was busy before: with compression agreed on, and a message compressed."""
-    found: list[Socket] = []
-    while len(found) < number:
-        batch: list[Client] = [server.connect() for _ in range(min(500, number - len(found)))]
-        for client in batch:
-            ask(client, "/echo", OFFER)
-        for client in batch:
-            answer = client.head()
-            assert answer.status == 101, answer
-            found.append(Socket(client, answer))
-            found[-1].send(LONG)
-        for socket in found[-len(batch) :]:
-            assert len(socket.next_frame().payload) < len(LONG) / 2, "it is not compressed"
-    return found
-
-
-def test_15000_idle_sockets_are_cheap(serve: Callable[..., Server], descriptors: None) -> None:
+def test_15000_idle_sockets_are_cheap(serve: Callable[..., Server]) -> None:
+    allow(IDLE + 1_000)
     server = serve("asgi_sockets:app", "--workers", "1")
-    warm = open_many(server, 100)
+    warm = open_many(server, 100, "/echo", OFFER, LONG)
     [worker] = children(server)
     edge_before, worker_before = resident(server.process.pid), resident(worker)
-    sockets = open_many(server, IDLE - len(warm))
+    # Each is idle as one that was busy before: with compression agreed on, and a message compressed.
+    sockets = open_many(server, IDLE - len(warm), "/echo", OFFER, LONG)
     try:
         edge = (resident(server.process.pid) - edge_before) / len(sockets)
         both = edge + (resident(worker) - worker_before) / len(sockets)

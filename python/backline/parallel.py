@@ -200,7 +200,7 @@ def _starter() -> Callable[[Callable[[], None]], object]:
 def _close_connections() -> None:
     """Close what Django has opened for this thread: nobody else ever would, and the database has only so many."""
     database = sys.modules.get("django.db")
-    if database is not None:
+    if database is not None and sys.modules["django.conf"].settings.configured:
         try:
             database.connections.close_all()
         except Exception:  # of a connection that has broken; what the piece returned is not less true for it

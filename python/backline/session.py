@@ -232,6 +232,7 @@ class Session:
         members = self._groups.get(group)
         if members is None:
             return  # it has left meanwhile
+        self._overdue(group, members, now)
         full = 0
         for channel in members.channels:
             verdict, _, waiter = self._put(channel, data, now)
@@ -315,6 +316,15 @@ class Session:
         if not members.channels:
             del self._groups[group]
             self._outgoing.append((wire.LEAVE, 0, group))
+
+    def _overdue(self, group: str, members: Group, now: float) -> None:
+        """End the memberships that stand first, the oldest ones, as far as nobody has renewed them in time."""
+        while members.channels:
+            channel = next(iter(members.channels))
+            limits = self._layers.get(layer_of(channel))
+            if limits is None or now - members.channels[channel] <= limits.group_expiry:
+                return
+            self._withdraw(group, channel)
 
     def _settle(self, channel: str, box: Box) -> None:
         """Tell the hub what a channel that nobody owns wants and does not want, and forget one that is idle."""

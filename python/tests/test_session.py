@@ -172,15 +172,26 @@ def test_a_channel_that_ends(hub: Hub) -> None:
 
 
 def test_what_expired_is_swept(hub: Hub) -> None:
-    limits = hub.session.layer(expiry=0.0, group_expiry=0.0)
+    limits = hub.session.layer(expiry=0.0)
     name = new_name(hub.session.id, limits)
     hub.session.add(ThreadWaiter(), "room", name)
     hub.session.take([(wire.DELIVER, 0, "room", b"x")])
+    assert hub.session._boxes
+    limits.group_expiry = 0.0
     hub.told.clear()
     hub.session._swept = -1e9
     hub.session.take([])
     assert not hub.session._boxes
     assert hub.told == [(wire.LEAVE, 0, "room")]
+
+
+def test_a_membership_that_is_over_gets_nothing(hub: Hub) -> None:
+    short, long = hub.session.layer(group_expiry=0.0), hub.session.layer()
+    for limits in (short, long):
+        hub.session.add(ThreadWaiter(), "room", new_name(hub.session.id, limits))
+    hub.session.take([(wire.DELIVER, 0, "room", b"x")])
+    assert len(hub.session._boxes) == 1
+    assert (wire.LEAVE, 0, "room") not in hub.told
 
 
 class Sub(str):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import redis
 from harness import APPS, PATIENCE, ROOT, STATE, Server, eventually, in_parallel
 from outside import channels, connection, fresh, wire
 from sockets import connect
@@ -285,3 +286,34 @@ def test_runworker(start: Callable[..., Server]) -> None:
             worker.terminate()
     assert sorted(each["thumb"] for each in made) == list(range(6))
     assert {each["pid"] for each in made} == {worker.pid}
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[str]:
+    with redis() as port:
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.mark.parametrize(
+    ("pool", "task"),
+    # asgiref runs no event loops in greenlets that are beside each other, whatever the layer is.
+    [("prefork", "announce"), ("threads", "announce"), ("solo", "announce"), ("gevent", "plainly")],
+)
+def test_a_task_of_celery(start: Callable[..., Server], broker: str, pool: str, task: str) -> None:
+    """In a worker that the server knows nothing of: the channel layer was made before it forked."""
+    start()
+    mine = channels.new_channel()
+    channels.group_add("room", mine)
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "PYTHONDONTWRITEBYTECODE": "1", "BROKER": broker}
+    celery = [sys.executable, "-m", "celery", "-A", "celery_tasks"]
+    flags = ["worker", "--pool", pool, "--concurrency", "2", "--loglevel", "WARNING", "--queues", pool]
+    with subprocess.Popen([*celery, *flags], cwd=APPS, env=environ) as worker:
+        try:
+            calls = f"import celery_tasks as c; [c.{task}.apply_async(('room', n), queue={pool!r}) for n in range(4)]"
+            subprocess.run([sys.executable, "-c", calls], cwd=APPS, env=environ, check=True, timeout=PATIENCE)
+            found = [channels.receive(mine, timeout=2 * PATIENCE) for _ in range(4)]
+        finally:
+            worker.terminate()
+    assert sorted(each["text"] for each in found) == list(range(4))
+    if pool == "prefork":
+        assert worker.pid not in {each["pid"] for each in found}

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,13 +91,18 @@ def test_start_is_quick(serve: Callable[..., Server], folder: Path) -> None:
         server.stop()
         return float(took.group(1).replace(",", ""))
 
-    # The quickest of up to twenty: what the machine does besides is not the server's.
-    best = once()
-    for _ in range(19):
-        if best >= 400:
-            best = min(best, once())
-    print(f"start-up: {best:.0f} ms")
-    assert best < 400
+    def bare() -> float:
+        """What an interpreter takes that only imports what a worker has to, in milliseconds."""
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", "import asyncio, json, logging"], check=True, timeout=PATIENCE)
+        return (time.monotonic() - began) * 1000
+
+    # The best of up to twenty: what the machine does besides is not the server's. 140 ms and 70 where it has time.
+    seen: list[tuple[float, float]] = []
+    while len(seen) < 20 and not any(took < max(400, 6 * python) for took, python in seen):
+        seen.append((once(), bare()))
+    print("start-up, and a bare interpreter's, in ms:", *(f"{took:.0f} {python:.0f}" for took, python in seen))
+    assert any(took < max(400, 6 * python) for took, python in seen), seen
 
 
 def test_limit_of_open_files_is_said_at_start(folder: Path) -> None:

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,7 +35,37 @@ type Publication struct {
 
 	// Position is filled in by the layer when it publishes.
 	Position Position
+
+	placed atomic.Pointer[SocketMessage]
 }
+
+// Placed is Socket for members that have to know where in the group's history it stands: a text that is a JSON object
+// has one key more, PositionKey, in front. Any other message, and one that is not remembered, is Socket itself.
+func (p *Publication) Placed() *SocketMessage {
+	if p.Socket == nil || !p.Socket.Text || p.Position.Epoch == 0 {
+		return p.Socket
+	}
+	rest, object := bytes.CutPrefix(bytes.TrimLeft(p.Socket.Data, jsonSpace), []byte("{"))
+	if !object {
+		return p.Socket
+	}
+	if found := p.placed.Load(); found != nil {
+		return found
+	}
+	comma := ","
+	if bytes.HasPrefix(bytes.TrimLeft(rest, jsonSpace), []byte("}")) {
+		comma = ""
+	}
+	head := `{"` + PositionKey + `":"` + p.Position.String() + `"` + comma
+	p.placed.CompareAndSwap(nil, &SocketMessage{Data: append([]byte(head), rest...), Text: true})
+	return p.placed.Load()
+}
+
+// PositionKey is what a message of a group that remembers has besides what it was sent with: the position of which
+// clients say, when they come back, that it was the last they saw.
+const PositionKey = "__position__"
+
+const jsonSpace = " \t\r\n" // RFC 8259 2
 
 // Position tells where in its group's history a publication stands.
 type Position struct {
@@ -54,7 +85,7 @@ func (p *Publication) size() int {
 		n += messageCost + 2*p.Message.Size()
 	}
 	if p.Socket != nil {
-		n += 2 * len(p.Socket.Data) // a frame is kept with it, mostly one and not compressed
+		n += 4 * len(p.Socket.Data) // a frame is kept with it, mostly one and not compressed; and both again as Placed
 	}
 	if r := p.Response; r != nil {
 		n += len(r.Body) + len(r.Reason)

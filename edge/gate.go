@@ -94,7 +94,7 @@ func (s *Server) explainRemoved(peer backline.Addr) {
 }
 
 // notices are what is worth a line of the log once in a while, but not each time.
-type notices struct{ removed, rate, crowd, announced, lost notice }
+type notices struct{ removed, rate, crowd, announced, lost, presence notice }
 
 // notice is when it was said last, by the server's clock.
 type notice struct{ last atomic.Int64 }

@@ -8,7 +8,6 @@ import (
 
 	"backline"
 	"backline/accesslog"
-	"backline/channel"
 	"backline/compress"
 	"backline/dispatch"
 	"backline/h1"
@@ -91,7 +90,7 @@ type Options struct {
 	// WebSockets are the bounds for connections that become WebSockets.
 	WebSockets WebSockets
 	// Layer has the groups that WebSockets may be in. nil: there are no groups.
-	Layer channel.Layer
+	Layer Groups
 	// Files answers requests for static files, and opens those that applications name. Default: no static files, and
 	// applications may send whatever they may read.
 	Files *static.Files

@@ -87,6 +87,7 @@ func (c *conn) sendShared() (n int, more bool) {
 type membership struct {
 	groups []string
 	later  [][]byte // frames that have come within a message of the application's
+	entry  *entry   // nil for one that has only joined
 }
 
 // Join implements dispatch.Socket. What is published before the socket is accepted is not for it.
@@ -98,7 +99,17 @@ func (c *conn) Join(ex *dispatch.Exchange, group []byte) {
 	c.proceed()
 }
 
-func (c *conn) join(group []byte) {
+// join gives where the group stands among those of the socket, or -1 where it is in too many.
+func (c *conn) join(group []byte) int {
+	i := c.note(group)
+	if i >= 0 && c.phase == phaseSocket {
+		c.server.options.Layer.Join(c.ws.membership.groups[i], c) // again, where it was flushed
+	}
+	return i
+}
+
+// note counts a group among the socket's, which is to leave it when it ends.
+func (c *conn) note(group []byte) int {
 	if c.ws.membership == nil {
 		c.ws.membership = &membership{}
 	}
@@ -106,14 +117,12 @@ func (c *conn) join(group []byte) {
 	if i < 0 {
 		if len(m.groups) >= c.server.options.WebSockets.Groups {
 			c.server.complain(c.ex, complaintGroups) // Python's side does not let it come to this
-			return
+			return -1
 		}
 		i = len(m.groups)
 		m.groups = append(m.groups, string(group))
 	}
-	if c.phase == phaseSocket {
-		c.server.options.Layer.Join(m.groups[i], c) // again, where it was flushed
-	}
+	return i
 }
 
 const complaintGroups = "put a WebSocket into more groups than websocket_groups allows; it is not in the last one"
@@ -122,11 +131,7 @@ const complaintGroups = "put a WebSocket into more groups than websocket_groups 
 func (c *conn) Leave(ex *dispatch.Exchange, group []byte) {
 	c.mu.Lock()
 	if i := c.index(group); c.mayJoin(ex) && i >= 0 {
-		m := c.ws.membership
-		if c.phase == phaseSocket {
-			c.server.options.Layer.Leave(m.groups[i], c)
-		}
-		m.groups = append(m.groups[:i], m.groups[i+1:]...)
+		c.leaveGroup(i)
 	}
 	c.proceed()
 }
@@ -164,12 +169,15 @@ func (c *conn) leaveGroups() {
 	for _, each := range c.ws.membership.groups {
 		c.server.options.Layer.Leave(each, c)
 	}
+	if c.ws.membership.entry != nil {
+		c.server.options.Layer.Gone(c)
+	}
 	c.ws.membership = nil
 }
 
 // Deliver implements channel.Member. The frame is put where the courier finds it: whoever publishes to ten thousand
 // sockets is not to make ten thousand system calls.
-func (c *conn) Deliver(_ string, p *channel.Publication) bool {
+func (c *conn) Deliver(group string, p *channel.Publication) bool {
 	if p.Socket == nil && !p.Close || p.Except == channel.Member(c) {
 		return true
 	}
@@ -183,7 +191,7 @@ func (c *conn) Deliver(_ string, p *channel.Publication) bool {
 		c.proceed()
 		return true
 	}
-	room := c.share(p.Socket)
+	room := c.share(c.ws.membership.form(group, p))
 	c.mu.Unlock()
 	return room
 }
@@ -191,7 +199,7 @@ func (c *conn) Deliver(_ string, p *channel.Publication) bool {
 // share lets a message wait for the client in the form that others get too. False: as much waits as may.
 func (c *conn) share(m *channel.SocketMessage) bool {
 	ws := c.ws
-	if c.out.waiting()+ws.membership.size() >= int64(c.server.options.WebSockets.Window) {
+	if c.out.waiting()+ws.membership.size() >= int64(c.server.options.WebSockets.Window)+ws.membership.allowance(c.out.empty()) {
 		return false
 	}
 	frame := m.Form(ws.writer.Framing(), func(data []byte, text bool) []byte {

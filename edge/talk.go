@@ -50,6 +50,8 @@ func (c *conn) act(t *talk, ex *dispatch.Exchange, m *wire.Message) *talk {
 			c.endTalk(a.Code, string(a.Data))
 		case a.Do == wire.DoJoin:
 			c.joinTalk(a.Group)
+		case a.Do == wire.DoEnter:
+			c.enterTalk(t, a)
 		case a.Do == wire.DoLeave:
 			c.leaveTalk(a.Group)
 		case a.Do == wire.DoPublish:
@@ -177,7 +179,7 @@ func (t *talk) submit(e *wire.Event) {
 }
 
 //nolint:gochecknoglobals // never written; Go has no constant arrays
-var eventNames = [...]string{"CONNECT", "RECEIVE", "DISCONNECT"}
+var eventNames = [...]string{"CONNECT", "RECEIVE", "DISCONNECT", "GAP"}
 
 // finish goes on to the next event.
 func (t *talk) finish(state []byte) {
@@ -251,7 +253,7 @@ func (t *talk) Fail(ex *dispatch.Exchange, why *dispatch.Failure) {
 		t.drop(true)
 	case ex.Event.What == wire.EventReceive && why == dispatch.FailWorker:
 		c.server.messageLost(t)
-	case ex.Event.What == wire.EventReceive:
+	case ex.Event.What == wire.EventReceive, ex.Event.What == wire.EventGap:
 		t.drop(false)
 		c.endTalk(why.Close, "")
 	}
@@ -326,9 +328,7 @@ func (c *conn) joinTalk(group []byte) {
 func (c *conn) leaveTalk(group []byte) {
 	c.mu.Lock()
 	if i := c.index(group); i >= 0 && c.phase == phaseSocket {
-		m := c.ws.membership
-		c.server.options.Layer.Leave(m.groups[i], c)
-		m.groups = append(m.groups[:i], m.groups[i+1:]...)
+		c.leaveGroup(i)
 	}
 	c.proceed()
 }

@@ -15,16 +15,21 @@ type Event struct {
 	Text   bool   // it is text
 	Code   int    // EventDisconnect: how it ended
 	Reason string
+	Group  string // EventGap
 }
 
 // Action is one of the things that an application does in answer. Its slices alias the packet.
 type Action struct {
 	Do     Do
-	Group  []byte // DoJoin, DoLeave, DoPublish
+	Group  []byte // DoJoin, DoLeave, DoPublish, DoEnter
 	Data   []byte // a message; DoAccept's subprotocol, whose fields are the message's; DoClose's reason
 	Text   bool   // the message is text
 	Others bool   // DoPublish leaves this socket out
 	Code   int    // DoClose
+
+	// DoEnter's. User is nil for a member that is not said to be present, Since for one that asks for nothing; an empty
+	// Since asks for everything that is remembered.
+	User, Info, Since []byte
 }
 
 // AppendEvent encodes a KindEvent message with stream number 0, as AppendRequest does. r is the handshake, for
@@ -41,6 +46,8 @@ func (c Codec) AppendEvent(dst []byte, e *Event, r *Request) []byte {
 		return c.appendScope(dst, r)
 	case e.What == EventDisconnect:
 		return c.appendText(c.appendInt(c.appendTuple(dst, 2), e.Code), e.Reason)
+	case e.What == EventGap:
+		return c.appendText(dst, e.Group)
 	case e.Text:
 		return c.appendUTF8(dst, e.Data)
 	default:
@@ -83,6 +90,8 @@ func elements(d Do) int {
 		return 3
 	case DoPublish:
 		return 4
+	case DoEnter:
+		return 5
 	default:
 		return 0
 	}
@@ -104,6 +113,11 @@ func (m *Message) readAction(c *cursor, a *Action) {
 		a.Group = c.bytes()
 		a.Data, a.Text = m.readWhole(c)
 		a.Others = c.bool()
+	case DoEnter:
+		a.Group = c.bytes()
+		a.User = c.perhaps()
+		a.Info = c.bytes()
+		a.Since = c.perhaps()
 	case DoClose:
 		a.Code = c.natural()
 		a.Data = c.bytes()
@@ -130,4 +144,15 @@ func (m *Message) readState(c *cursor) {
 	if m.Data == nil {
 		m.Data = []byte{}
 	}
+}
+
+// perhaps reads bytes or a str, which are not nil, or None.
+func (c *cursor) perhaps() []byte {
+	if c.none() {
+		return nil
+	}
+	if b := c.bytes(); b != nil {
+		return b
+	}
+	return []byte{}
 }

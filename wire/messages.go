@@ -71,7 +71,8 @@ const (
 	KindProfile Kind = 30
 	// KindEvent (96, stream, event, id, state, data): to a worker of interface "sockets": something has happened to a
 	// WebSocket that the server holds. event is a What, see there. state is what the last answer left (bytes),
-	// empty at first. data is the ASGI scope, the message (str or bytes), or a tuple (code, reason). KindActed follows.
+	// empty at first. data is the ASGI scope, the message (str or bytes), a tuple (code, reason), or EventGap's group (str).
+	// KindActed follows.
 	KindEvent Kind = 96
 )
 
@@ -154,6 +155,7 @@ const (
 	EventConnect    What = 0 // the client asks for it
 	EventReceive    What = 1 // a message has come, whole
 	EventDisconnect What = 2 // it has ended; the last event
+	EventGap        What = 3 // what it missed of a group, for which it was entered with a position, is not known
 )
 
 // Do is what an application does in answer to an event: the first element of an action.
@@ -167,6 +169,7 @@ const (
 	DoLeave   Do = 3 // group
 	DoPublish Do = 4 // group, data, whether this socket is left out
 	DoClose   Do = 5 // code, reason; before DoAccept the client is refused
+	DoEnter   Do = 6 // group, user (str or None), info (JSON or empty), position (str or None)
 )
 
 // MaxActions bounds the actions in one message. A handler that does more sends several.

@@ -8,10 +8,6 @@ import (
 	"backline/wire"
 )
 
-// PositionKey is what a message of a group that remembers has besides what it was sent with: the position of which
-// clients say, when they come back, that it was the last they saw.
-const PositionKey = "__position__"
-
 // Hub is what sessions need: channels and groups, what was, and who is there.
 type Hub interface {
 	channel.Layer

@@ -281,7 +281,7 @@ func (s *Session) Deliver(group string, p *channel.Publication) bool {
 	}
 	data, err := p.Message.In(s.codec)
 	if position := p.Position.String(); position != "" {
-		data = wire.AppendPair(nil, s.codec, data, PositionKey, position)
+		data = wire.AppendPair(nil, s.codec, data, channel.PositionKey, position)
 	}
 	if err != nil || s.output.Add(s.options.Window, func(b *wire.Batch) { b.AddDeliver(group, data) }) {
 		return true

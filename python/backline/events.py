@@ -19,7 +19,8 @@ from .occasion import kept
 from .sockets import Socket, Sockets
 
 _CONNECT: Final = 0
-_EVENTS: Final = ("connect", "receive", "disconnect")
+_DISCONNECT: Final = 2
+_EVENTS: Final = ("connect", "receive", "disconnect", "gap")
 
 NOT_HERE: Final = b"Here are WebSockets and nothing else.\n"
 
@@ -102,7 +103,7 @@ class Occasion:
             if handler is None:
                 self.socket.refuse(404)
             return handler, (), parameters
-        return handler, (self._call if self._event == 1 else self._call[0],), parameters
+        return handler, (self._call[0] if self._event == _DISCONNECT else self._call,), parameters
 
     def call(self) -> Any:
         handler, arguments, parameters = self.handler()

@@ -19,6 +19,7 @@ Any worker may be called with any event; the events of one socket come one after
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar, overload
 
@@ -34,8 +35,12 @@ MAX_MESSAGE: Final = 16 * 1024 * 1024  # bytes of one message that an applicatio
 _ACTIONS: Final = 1000  # what one message to the server may hold (wire.MaxActions); then they leave early
 _BYTES: Final = 1024 * 1024  # of what waits for the handler's end; then it leaves early
 
+_INFO: Final = 4096  # bytes of JSON about one who is present (channel.MaxInfo)
+_USER: Final = 255  # bytes of the name of one who is
+_POSITION: Final = 64  # of what a client says that it saw last; a position has at most 38
+
 # What is done (wire.Do).
-_ACCEPT, _SEND, _JOIN, _LEAVE, _PUBLISH, _CLOSE = range(6)
+_ACCEPT, _SEND, _JOIN, _LEAVE, _PUBLISH, _CLOSE, _ENTER = range(7)
 
 _known: Final = Known()
 
@@ -53,6 +58,7 @@ class Sockets:
             "connect": [],
             "receive": [],
             "disconnect": [],
+            "gap": [],
         }
 
     @overload
@@ -79,6 +85,15 @@ class Sockets:
     def disconnect(self, route: Any, /) -> Any:
         """Call a function with (socket, code) when a socket that was accepted has ended, however that came."""
         return self._register("disconnect", route)
+
+    @overload
+    def gap(self, route: str, /) -> Callable[[F], F]: ...
+    @overload
+    def gap(self, handler: F, /) -> F: ...
+    def gap(self, route: Any, /) -> Any:
+        """Call a function with (socket, group) when a socket has joined with a ``since`` from which on the server does
+        not know everything any more: it has got nothing of what it missed, and has to load it anew."""
+        return self._register("gap", route)
 
     def _register(self, event: str, route: Any) -> Any:
         if isinstance(route, str):
@@ -187,9 +202,22 @@ class Socket(Handshake):
             self._do((_CLOSE, code, reason), 0)
             self._closed = True
 
-    def join(self, group: str) -> None:
-        """Get what is sent to the group. A socket leaves all its groups when it ends."""
-        self._do((_JOIN, _name(group)), 0)
+    def join(self, group: str, *, user: str | None = None, info: Any = None, since: str | None = None) -> None:
+        """Get what is sent to the group. A socket leaves all its groups when it ends.
+
+        ``user``: until then, or until leave(), ``channels.presence(group)`` has this user there, by the socket's id, with
+        ``info``: anything that JSON has, of at most 4096 bytes. ``since``: the last ``"__position__"`` that the client
+        saw; it gets what came after that first, or a ``gap`` handler is called. With "" it gets all that the group
+        remembers. With either, each message that is a JSON object has its position in it."""
+        if user is None and info is None and since is None:
+            self._do((_JOIN, _name(group)), 0)
+            return
+        text = _info(user, info)
+        if since is not None and not isinstance(since, str):
+            raise TypeError(f"expected since as a str, a position, or None, got {type(since).__name__}")
+        # A client has said it: what is no position is one that nobody knows.
+        position = since if since is None or (len(since) <= _POSITION and since.isascii()) else "?"
+        self._do((_ENTER, _name(group), user, text, position), len(text))
 
     def leave(self, group: str) -> None:
         self._do((_LEAVE, _name(group)), 0)
@@ -244,6 +272,20 @@ def _message(data: Any) -> str | bytes:
     if len(data) > MAX_MESSAGE:
         raise ValueError(f"a message of {len(data):,} is too long; at most {MAX_MESSAGE:,} can be sent at once")
     return data  # type: ignore[no-any-return]
+
+
+def _info(user: Any, info: Any) -> str:
+    """What is said of a user who is present."""
+    if user is None:
+        if info is not None:
+            raise TypeError("info is said of a user: join(group, user=..., info=...)")
+        return ""
+    if not isinstance(user, str) or not 0 < len(user.encode()) <= _USER:
+        raise TypeError(f"expected user as a str of 1 to {_USER} bytes, got {user!r:.120}")
+    text = "" if info is None else json.dumps(info)
+    if len(text) > _INFO:
+        raise ValueError(f"an info of {len(text):,} bytes is too long to be told to everybody; at most {_INFO:,} are")
+    return text
 
 
 def _name(group: Any) -> str:

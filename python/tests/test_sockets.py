@@ -257,3 +257,62 @@ def test_plain_values() -> None:
 def test_what_is_no_handler() -> None:
     with pytest.raises(TypeError, match="expects a route"):
         Sockets().connect(42)  # type: ignore[call-overload]
+
+
+def test_who_enters_a_group_and_what_was_missed() -> None:
+    chat = Sockets()
+    gaps: list[Any] = []
+
+    @chat.connect
+    def joined(socket: Socket) -> None:
+        socket.accept()
+        socket.join("a", user="ann", info={"device": "phone"})
+        socket.join("b", since="1f-9")
+        socket.join("c", user="bob", since="")
+        socket.join("d", since="ü" * 10)
+        socket.join("e", since="1" * 1000)
+
+    @chat.gap
+    def missed(socket: Socket, group: str) -> None:
+        gaps.append((socket.path, group))
+
+    server = Server(chat)
+    [acted] = server.connect()
+    assert acted[2][1:] == [
+        (6, "a", "ann", '{"device": "phone"}', None),
+        (6, "b", None, "", "1f-9"),
+        (6, "c", "bob", "", ""),
+        (6, "d", None, "", "?"),
+        (6, "e", None, "", "?"),
+    ]
+    [acted] = server.event(3, "b")
+    assert gaps == [("/chat/a b", "b")] and acted[:3] == (wire.ACTED, 7, [])
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ({"info": 1}, TypeError),
+        ({"user": ""}, TypeError),
+        ({"user": 5}, TypeError),
+        ({"user": "ü" * 128}, TypeError),
+        ({"user": "ann", "info": "x" * 4095}, ValueError),
+        ({"user": "ann", "info": object()}, TypeError),
+        ({"since": 5}, TypeError),
+    ],
+)
+def test_wrong_ways_to_enter(how: dict[str, Any], error: type[Exception]) -> None:
+    chat = Sockets()
+    raised: list[Any] = []
+
+    @chat.connect
+    def joined(socket: Socket) -> None:
+        socket.accept()
+        try:
+            socket.join("a", **how)
+        except Exception as caught:
+            raised.append(type(caught))
+
+    [acted] = Server(chat).connect()
+    assert raised == [error]
+    assert len(acted[2]) == 1, "nothing is done but what was done before"

@@ -188,7 +188,9 @@ def test_the_document_has_every_kind() -> None:
     assert document == kinds
 
 
-@pytest.mark.parametrize("vector", vectors("jobs.json") + vectors("channels.json") + vectors("recall.json"))
+@pytest.mark.parametrize(
+    "vector", [each for name in ("jobs", "channels", "recall", "events") for each in vectors(f"{name}.json")]
+)
 def test_what_the_server_writes_is_the_job(vector: Any) -> None:
     payload = bytes.fromhex(vector["marshal"])
     assert wire.Decoder().feed(packet(payload)) == plain(vector["value"])

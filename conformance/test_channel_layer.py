@@ -380,3 +380,37 @@ def test_without_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with pytest.raises(ConnectionError, match=r"start one \(backline serve\).* or name its control socket with"):
         asyncio.run(layer.send("thumbs", {}))
+
+
+def test_layers_with_different_prefixes_do_not_see_each_others_groups(layers: Layers) -> None:
+    shop, blog, none = layers(prefix="shop"), layers(prefix="blog"), layers()
+
+    async def test() -> None:
+        channels = {each: await each.new_channel() for each in (shop, blog, none)}
+        for each, channel in channels.items():
+            await each.group_add("room", channel)
+        for name, each in (("shop", shop), ("blog", blog), ("none", none)):
+            await each.group_send("room", {"type": "from", "name": name})
+        for name, each in (("shop", shop), ("blog", blog), ("none", none)):
+            assert (await soon(each, channels[each]))["name"] == name
+            await nothing(each, channels[each])
+        await none.group_send("shop.room", {"type": "from", "name": "elsewhere"})
+        assert (await soon(shop, channels[shop]))["name"] == "elsewhere", "the name that everybody else has for it"
+        await shop.group_discard("room", channels[shop])
+        await shop.group_send("room", {"type": "from", "name": "late"})
+        await nothing(shop, channels[shop])
+
+    asyncio.run(test())
+
+
+def test_a_prefix_is_a_part_of_a_name(layers: Layers) -> None:
+    async def test() -> None:
+        layer = layers(prefix="p" * 50)
+        await layer.group_send("g" * 48, {"type": "a"})
+        with pytest.raises(ValueError, match="1 to 99"):
+            await layer.group_send("g" * 49, {"type": "a"})
+
+    asyncio.run(test())
+    for wrong in ("a b", "é", "x" * 100):
+        with pytest.raises(ValueError, match="1 to 99"):
+            layers(prefix=wrong)

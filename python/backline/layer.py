@@ -19,6 +19,7 @@ from channels.layers import BaseChannelLayer
 from . import channels as plain
 from .call import Call
 from .consumers import Instance
+from .groups import check_group
 from .mailbox import CAPACITY, EXPIRY, GROUP_EXPIRY, Patterns
 from .websocket import WebSocket
 
@@ -27,7 +28,8 @@ _RUNS: Final = (Call.run.__code__, Instance.run.__code__)  # of tasks that last 
 
 class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels has no types
     """Takes the options of other layers: ``capacity`` (100), ``channel_capacity``, ``expiry`` (60 s),
-    ``group_expiry`` (86,400 s; a membership ends with its process in any case). ``hosts`` and whatever else is about
+    ``group_expiry`` (86,400 s; a membership ends with its process in any case), ``prefix`` (empty): groups are "prefix.name"
+    for everybody else, so that layers with different ones do not see each other's. ``hosts`` and whatever else is about
     Redis is ignored."""
 
     extensions = ("groups", "flush")
@@ -39,6 +41,7 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
         group_expiry: float = GROUP_EXPIRY,
         capacity: int = CAPACITY,
         channel_capacity: Patterns | None = None,
+        prefix: str = "",
         **_: Any,
     ) -> None:
         super().__init__(expiry=expiry, capacity=capacity, channel_capacity=None)
@@ -47,6 +50,7 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
         self.ChannelFull, self.MessageTooLarge = ChannelFull, MessageTooLarge
         self._check_channel = getattr(self, "require_valid_channel_name", None) or self.valid_channel_name
         self._check_group = getattr(self, "require_valid_group_name", None) or self.valid_group_name
+        self._prefix = check_group(prefix) + "." if prefix else ""
         self._channels = plain.Endpoint(
             capacity=capacity, channel_capacity=channel_capacity, expiry=expiry, group_expiry=group_expiry
         )
@@ -84,7 +88,7 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
     async def group_add(self, group: str, channel: str, edge: bool = False) -> None:
         """Put a channel into a group. With ``edge`` the WebSocket whose consumer has this channel joins instead: the
         server writes to it what ``group_broadcast`` sends, the consumer hears of neither that nor ``group_send``."""
-        self._check_group(group)
+        group = self._group(group)
         self._check_channel(channel)
         if edge:
             await _on_its_loop(self._socket(channel), "join", group)
@@ -93,7 +97,7 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Take a channel out of a group; it need not be in it."""
-        self._check_group(group)
+        group = self._group(group)
         self._check_channel(channel)
         socket = self._calls.get(channel)
         if isinstance(socket, WebSocket):
@@ -103,15 +107,20 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         """Send a message to every channel of a group. Full ones lose it."""
         assert isinstance(message, dict), "message is not a dict"
-        self._check_group(group)
+        group = self._group(group)
         with _translated():
             await self._channels.agroup_send(group, message)
 
     async def group_broadcast(self, group: str, text: str | None = None, bytes: bytes | None = None) -> None:
         """Send a WebSocket message to every socket that joined by ``group_add(..., edge=True)``, without a worker."""
-        self._check_group(group)
+        group = self._group(group)
         with _translated():
             await self._channels.agroup_broadcast(group, plain.socket_message(text, bytes))
+
+    def _group(self, name: str) -> str:
+        """A group's name as everybody else knows it."""
+        self._check_group(name)
+        return check_group(self._prefix + name) if self._prefix else name
 
     def _socket(self, channel: str) -> WebSocket:
         socket = self._calls.get(channel)

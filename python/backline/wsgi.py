@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Sized
 from typing import Any, Final, Protocol
 
 from . import begun, wire
@@ -16,6 +16,7 @@ from .errors import ClientDisconnected, report
 from .files import FileWrapper, locate
 from .headers import Known, check_status, check_wsgi
 from .interface import is_sockets
+from .wsgiinput import EmptyInput, StreamedInput
 
 
 class Link(Protocol):
@@ -56,37 +57,6 @@ class Link(Protocol):
 
     def rest(self, waiter: Any) -> None:
         """Wait until ``waiter.signal`` is set, for however long, and clear it. Others see to it that messages come."""
-
-
-class EmptyInput:
-    """``wsgi.input`` of a request without a body. One object serves all of them, so it cannot be closed or filled."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        return b""
-
-    def readline(self, size: int = -1, /) -> bytes:
-        return b""
-
-    def readlines(self, hint: int = -1, /) -> list[bytes]:
-        return []
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(())
-
-
-class StreamedInput(io.RawIOBase):
-    """The body of a request as it comes, for io.BufferedReader to read lines and pieces from."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        piece = self._request.read_body(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
 
 
 # The environ of every request begins with these; the server sends what differs.

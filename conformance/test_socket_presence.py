@@ -6,14 +6,17 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from commands import ask as command
 from harness import Server, eventually
 from processes import children
 from sockets import Socket, connect
+from test_health import Operator, with_admin
 
 Serve = Callable[..., Server]
 
@@ -112,7 +115,7 @@ def test_messages_that_are_no_objects_are_as_they_were_sent(serve: Serve) -> Non
         for text in ("plain", "[1]", '"{"', ""):
             socket.send(f"bare {text}")
             assert socket.message() == text
-        for text in ("{}", ' { } ', '\n{"a": {}}'):
+        for text in ("{}", " { } ", '\n{"a": {}}'):
             message = ask(socket, f"bare {text}")
             assert message.pop("__position__") and message == json.loads(text)
 
@@ -155,3 +158,26 @@ def test_watchers_hear_of_a_leave(serve: Serve) -> None:
             joined = json.loads(watcher.message())
         assert joined == {"type": "presence.join", "group": "room", "user": "ann", "info": {"device": "phone"}}
         assert json.loads(watcher.message()) == {**joined, "type": "presence.leave"}
+
+
+def test_sockets_of_the_server_are_counted(serve: Serve, tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "admin.sock")
+    server = serve("recovering:chat", "-w", "1", "-k", "threads", "--threads", "1", *with_admin(operator))
+
+    def metrics() -> str:
+        with operator.connect() as client:
+            return client.request("GET", "/-/metrics").text
+
+    with enter(server) as socket, enter(server):
+        socket.send(f"wait {tmp_path}/go")
+        assert socket.message() == "waiting"
+        for _ in range(3):
+            socket.send("pid")
+        eventually(lambda: command(server, "ps")["sockets"]["waiting"] == 3, "three events waiting behind one")
+        assert command(server, "ps")["sockets"] == {"held": 2, "waiting": 3, "lost": 0}
+        for line in ("backline_sockets 2", "backline_socket_events_waiting 3", "backline_socket_messages_lost_total 0"):
+            assert f"\n{line}\n" in metrics(), metrics()
+        os.kill(*children(server), signal.SIGKILL)
+        assert len({socket.message() for _ in range(3)}) == 1
+        assert command(server, "ps")["sockets"] == {"held": 2, "waiting": 0, "lost": 1}
+    eventually(lambda: command(server, "ps")["sockets"]["held"] == 0, "none being held any more")

@@ -14,7 +14,22 @@ type Identity struct {
 // Status is what a server does at one moment.
 type Status struct {
 	Identity
-	Pools []Pool `json:"pools"`
+	Pools   []Pool  `json:"pools"`
+	Sockets Sockets `json:"sockets"`
+}
+
+// Sockets are the WebSockets that the server itself holds: their applications are called with events.
+type Sockets struct {
+	Held    int        `json:"held"`
+	Waiting int        `json:"waiting"` // events behind one that is being dealt with
+	Lost    uint64     `json:"lost"`    // messages that went with a worker
+	Dropped []Overflow `json:"dropped,omitempty"`
+}
+
+// Overflow is how many messages the members of a group missed for want of room.
+type Overflow struct {
+	Group string `json:"group"` // empty for all after the first hundred
+	Count uint64 `json:"count"`
 }
 
 // Pool is the workers of one application, and the requests that wait for one of them.

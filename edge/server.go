@@ -30,6 +30,7 @@ type Server struct {
 	released    chan struct{} // closed when nothing but WebSockets is left after that
 	connected   atomic.Int64
 	lost        atomic.Uint64             // their messages that workers took with them
+	events      atomic.Int64              // what waits for their applications
 	talks       atomic.Int64              // WebSockets whose application gets further events
 	silent      chan struct{}             // closed when there are none any more, after released
 	couriers    []*courier                // set by Run, before anybody connects

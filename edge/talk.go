@@ -163,6 +163,7 @@ func (t *talk) push(e wire.Event) {
 	if t.busy {
 		t.waiting = append(t.waiting, e)
 		t.mu.Unlock()
+		t.conn.server.events.Add(1)
 		return
 	}
 	t.busy = true
@@ -198,6 +199,7 @@ func (t *talk) finish(state []byte) {
 	next := t.waiting[0]
 	t.waiting = t.waiting[1:]
 	t.mu.Unlock()
+	t.conn.server.events.Add(-1)
 	t.submit(&next)
 }
 
@@ -220,6 +222,7 @@ func (t *talk) drop(all bool) {
 			kept = append(kept, e)
 		}
 	}
+	t.conn.server.events.Add(int64(len(kept) - len(t.waiting)))
 	t.waiting = kept
 	t.last = t.last || all
 }
@@ -309,8 +312,11 @@ func (s *Server) messageLost(t *talk) {
 }
 
 // Talks is how many WebSockets there are whose application is called with events; LostMessages how many of their
-// messages went with a worker.
+// messages went with a worker. WaitingEvents is what waits for those that are dealt with, one for each socket.
 func (s *Server) Talks() int { return int(s.talks.Load()) }
+
+// WaitingEvents is documented with Talks.
+func (s *Server) WaitingEvents() int { return int(s.events.Load()) }
 
 // LostMessages is documented with Talks.
 func (s *Server) LostMessages() uint64 { return s.lost.Load() }

@@ -41,7 +41,7 @@ func (s *server) newAdmin() (*edge.Server, error) {
 		HeaderTimeout: adminPatience, WriteTimeout: adminPatience, KeepAlive: time.Minute,
 		MaxConnections: adminConnections, Pollers: 1, Log: s.log.Logger,
 	}
-	counted, err := newMetrics(s.pools, s.edge.Held)
+	counted, err := newMetrics(s.pools, s.edge)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -93,11 +94,25 @@ func (s *server) identity() control.Identity {
 
 // controlStatus says what the server does.
 func (s *server) controlStatus() control.Status {
-	status := control.Status{Identity: s.identity()}
+	status := control.Status{Identity: s.identity(), Sockets: s.socketStatus()}
 	for _, each := range s.pools.all {
 		status.Pools = append(status.Pools, each.status())
 	}
 	return status
+}
+
+// socketStatus is what the edge holds without a worker.
+func (s *server) socketStatus() control.Sockets {
+	found := control.Sockets{Held: s.edge.Talks(), Waiting: s.edge.WaitingEvents(), Lost: s.edge.LostMessages()}
+	for _, each := range s.pools.channels.hub.Drops() {
+		if each.Kind == "group" {
+			found.Dropped = append(found.Dropped, control.Overflow{Group: each.Name, Count: each.Count})
+		}
+	}
+	slices.SortFunc(found.Dropped, func(a, b control.Overflow) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Group, b.Group))
+	})
+	return found
 }
 
 // status joins what the supervisor knows of the processes with what the dispatcher knows of their requests.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -105,7 +106,29 @@ func writeStatus(w io.Writer, status *control.Status, atMost int) error {
 			fmt.Fprintf(w, "\nthe pool %s works the channels %s off\n", pool.Name, strings.Join(pool.Channels, ", "))
 		}
 	}
+	writeSockets(w, &status.Sockets, atMost)
 	return nil
+}
+
+// writeSockets tells of the WebSockets that no worker has, and of groups whose members were too slow.
+func writeSockets(w io.Writer, sockets *control.Sockets, atMost int) {
+	if sockets.Held > 0 || sockets.Lost > 0 {
+		fmt.Fprintf(w, "\n%s held by the server itself; %s waiting, %s lost with a worker\n", count(sockets.Held, "socket"),
+			count(sockets.Waiting, "event"), count(int(min(sockets.Lost, math.MaxInt32)), "message"))
+	}
+	if len(sockets.Dropped) == 0 {
+		return
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nGROUP\tMISSED BY SLOW MEMBERS")
+	for i, each := range sockets.Dropped {
+		if i == atMost {
+			fmt.Fprintf(table, "and %d more\t\n", len(sockets.Dropped)-i)
+			break
+		}
+		fmt.Fprintf(table, "%s\t%d\n", printable(cmp.Or(each.Group, "(others)")), each.Count)
+	}
+	_ = table.Flush()
 }
 
 func writeWorkers(w io.Writer, pool *control.Pool) {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import asdict
+from pathlib import Path
 
 from backline import channels
 from backline.sockets import Socket, Sockets
@@ -34,6 +36,12 @@ def said(socket: Socket, what: str, name: str) -> None:
         socket.group(name).send(json.dumps({"text": rest}))
     if command == "bare":
         socket.group(name).send(rest)
+    if command == "wait":
+        # Until there is a file, so that a test can hold it for as long as it wants.
+        socket.send("waiting")
+        socket.flush()
+        while not Path(rest).exists():
+            time.sleep(0.005)
     if command == "leave":
         socket.leave(name)
     if command == "as":

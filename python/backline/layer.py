@@ -28,9 +28,9 @@ _RUNS: Final = (Call.run.__code__, Instance.run.__code__)  # of tasks that last 
 
 class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels has no types
     """Takes the options of other layers: ``capacity`` (100), ``channel_capacity``, ``expiry`` (60 s),
-    ``group_expiry`` (86,400 s; a membership ends with its process in any case), ``prefix`` (empty): groups are "prefix.name"
-    for everybody else, so that layers with different ones do not see each other's. ``hosts`` and whatever else is about
-    Redis is ignored."""
+    ``group_expiry`` (86,400 s; a membership ends with its process in any case), ``prefix`` (empty): groups are
+    "prefix.name" for everybody else, so that layers with different ones do not see each other's. ``hosts`` and whatever
+    else is about Redis is ignored."""
 
     extensions = ("groups", "flush")
 

@@ -177,7 +177,8 @@ def test_sockets_of_the_server_are_counted(serve: Serve, tmp_path: Path) -> None
         assert command(server, "ps")["sockets"] == {"held": 2, "waiting": 3, "lost": 0}
         for line in ("backline_sockets 2", "backline_socket_events_waiting 3", "backline_socket_messages_lost_total 0"):
             assert f"\n{line}\n" in metrics(), metrics()
-        os.kill(*children(server), signal.SIGKILL)
+        [worker] = children(server)
+        os.kill(worker, signal.SIGKILL)
         assert len({socket.message() for _ in range(3)}) == 1
         assert command(server, "ps")["sockets"] == {"held": 2, "waiting": 0, "lost": 1}
     eventually(lambda: command(server, "ps")["sockets"]["held"] == 0, "none being held any more")

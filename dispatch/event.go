@@ -23,7 +23,8 @@ const idLength = 20 // of 32 letters: 100 bits
 func (ex *Exchange) patient() bool { return ex.Event != nil && ex.Event.What != wire.EventConnect }
 
 // repeats tells whether an event that a dead worker had begun goes to another one. A handshake is a GET. That a socket
-// has ended is said at least once, because somebody may have to clean up, and so is a gap; a message may do something twice.
+// has ended is said at least once, because somebody may have to clean up, and so is a gap; a message may do something
+// twice.
 func (d *Dispatcher) repeats(ex *Exchange) bool {
 	if ex.retried {
 		return false

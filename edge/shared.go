@@ -99,16 +99,13 @@ func (c *conn) Join(ex *dispatch.Exchange, group []byte) {
 	c.proceed()
 }
 
-// join gives where the group stands among those of the socket, or -1 where it is in too many.
-func (c *conn) join(group []byte) int {
-	i := c.note(group)
-	if i >= 0 && c.phase == phaseSocket {
+func (c *conn) join(group []byte) {
+	if i := c.note(group); i >= 0 && c.phase == phaseSocket {
 		c.server.options.Layer.Join(c.ws.membership.groups[i], c) // again, where it was flushed
 	}
-	return i
 }
 
-// note counts a group among the socket's, which is to leave it when it ends.
+// note counts a group among those that the socket leaves when it ends, and gives where it stands; -1: in too many.
 func (c *conn) note(group []byte) int {
 	if c.ws.membership == nil {
 		c.ws.membership = &membership{}
@@ -199,7 +196,8 @@ func (c *conn) Deliver(group string, p *channel.Publication) bool {
 // share lets a message wait for the client in the form that others get too. False: as much waits as may.
 func (c *conn) share(m *channel.SocketMessage) bool {
 	ws := c.ws
-	if c.out.waiting()+ws.membership.size() >= int64(c.server.options.WebSockets.Window)+ws.membership.allowance(c.out.empty()) {
+	room := int64(c.server.options.WebSockets.Window) + ws.membership.allowance(c.out.empty())
+	if c.out.waiting()+ws.membership.size() >= room {
 		return false
 	}
 	frame := m.Form(ws.writer.Framing(), func(data []byte, text bool) []byte {

@@ -71,8 +71,8 @@ const (
 	KindProfile Kind = 30
 	// KindEvent (96, stream, event, id, state, data): to a worker of interface "sockets": something has happened to a
 	// WebSocket that the server holds. event is a What, see there. state is what the last answer left (bytes),
-	// empty at first. data is the ASGI scope, the message (str or bytes), a tuple (code, reason), or EventGap's group (str).
-	// KindActed follows.
+	// empty at first. data is the ASGI scope, the message (str or bytes), a tuple (code, reason), or EventGap's group
+	// (str). KindActed follows.
 	KindEvent Kind = 96
 )
 

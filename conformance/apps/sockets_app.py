@@ -90,16 +90,21 @@ def do(socket: Socket, what: str) -> None:
         for number in range(int(rest)):
             socket.send(str(number))
         return
-    if name == "id":
-        socket.send(socket.id)
-        return
-    if name == "to":
-        target, _, text = rest.partition(" ")
-        socket.group(target).send(text)
+    if name in ("id", "to"):
+        by_name(socket, rest)
         return
     if name == "headers":
         socket.send(socket.headers["host"])
     socket.send(f"did {name}: {sorted(socket.state)}")
+
+
+def by_name(socket: Socket, rest: str) -> None:
+    """Says the socket's name, or sends to another one by its."""
+    target, _, text = rest.partition(" ")
+    if target:
+        socket.group(target).send(text)
+    else:
+        socket.send(socket.id)
 
 
 @chat.connect("/refused")

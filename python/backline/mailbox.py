@@ -151,3 +151,21 @@ class Group:
         self.channels: dict[str, float] = {}
         self.joined = False  # as the hub has said
         self.waiting: list[Waiter] = []  # until it says so
+
+    def answered(self) -> list[Waiter]:
+        """The hub knows of it: those who waited for that."""
+        self.joined = True
+        waiting, self.waiting = self.waiting, []
+        return waiting
+
+    def overdue(self, layers: Mapping[str, Limits], now: float, each: bool) -> list[str]:
+        """The channels whose membership nobody has renewed in time: those that stand first, the oldest ones, or with
+        ``each`` all, where layers with other limits stand between them."""
+        found = []
+        for channel, since in self.channels.items():
+            limits = layers.get(layer_of(channel))
+            if limits is not None and now - since > limits.group_expiry:
+                found.append(channel)
+            elif not each:
+                break
+        return found

@@ -63,7 +63,7 @@ class Session:
         """Put a message into a channel. ``waiter.verdict`` says what has become of it."""
         if owner_of(channel) != self.id:
             capacity, expiry = limits.capacity_of(channel), max(1, int(limits.expiry * 1000))
-            return self._question(waiter, wire.CHANNEL_SEND, channel, data, capacity, expiry)
+            return self.ask(waiter, wire.CHANNEL_SEND, channel, data, capacity, expiry)
         with self._lock:
             waiter.verdict, waiter.number, woken = self._put(channel, data, monotonic())
         self._wake([woken] if woken else [])
@@ -71,22 +71,22 @@ class Session:
 
     def publish(self, waiter: Waiter | None, group: str, data: str | bytes, kind: int = wire.PUBLISH) -> bool:
         """Send to a group, or with BROADCAST to its sockets; without a waiter nobody learns when it has gone."""
-        return self._question(waiter, kind, group, data)
+        return self.ask(waiter, kind, group, data)
 
     def items(self, waiter: Waiter | None, data: bytes) -> bool:
         """Publish for held answers."""
-        return self._question(waiter, wire.ITEMS, data)
+        return self.ask(waiter, wire.ITEMS, data)
 
     def flush(self, waiter: Waiter) -> bool:
         """Forget everything, everywhere."""
         with self._lock:
             self._forget()
-        return self._question(waiter, wire.FLUSH)
+        return self.ask(waiter, wire.FLUSH)
 
     def add(self, waiter: Waiter, group: str, channel: str) -> bool:
         """Put a channel into a group. When the waiter is told, or there is nothing to wait for, the hub knows."""
         if owner_of(channel) != self.id:
-            return self._question(waiter, wire.ENLIST, group, channel)
+            return self.ask(waiter, wire.ENLIST, group, channel)
         with self._lock:
             members = self._enter(group, channel)
             waits = not members.joined and self.answered()
@@ -103,7 +103,7 @@ class Session:
     def discard(self, waiter: Waiter, group: str, channel: str) -> bool:
         """Take a channel out of a group."""
         if owner_of(channel) != self.id:
-            return self._question(waiter, wire.STRIKE, group, channel)
+            return self.ask(waiter, wire.STRIKE, group, channel)
         with self._lock:
             self._withdraw(group, channel)
         self.send_queued()
@@ -152,10 +152,6 @@ class Session:
         if gave_up:
             self.send_queued()
 
-    def ask(self, waiter: Waiter, kind: int, *fields: Any) -> bool:
-        """A question that recall.py has: ``waiter.answer`` is what the server says."""
-        return self._question(waiter, kind, *fields)
-
     def enter(self, who: tuple[str, str, str], info: str) -> None:
         """The server knows that a user is in a group by a socket; another connection has to say it anew."""
         with self._lock:
@@ -165,9 +161,10 @@ class Session:
         """He is not there any more."""
         with self._lock:
             self._present.pop(who, None)
-        self._question(None, wire.EXIT, *who)
+        self.ask(None, wire.EXIT, *who)
 
-    def _question(self, waiter: Waiter | None, kind: int, *fields: Any) -> bool:
+    def ask(self, waiter: Waiter | None, kind: int, *fields: Any) -> bool:
+        """Say something to the hub. Its verdict, or what recall.py asks for, is left with the waiter."""
         with self._lock:
             token = 0
             if waiter is not None and self.answered():
@@ -275,9 +272,7 @@ class Session:
     def _decide(self, token: int, verdict: int, number: int, woken: list[Waiter]) -> None:
         asked = self._asked.pop(token, None)
         if isinstance(asked, Group):
-            asked.joined = True
-            woken += asked.waiting
-            asked.waiting = []
+            woken += asked.answered()
         elif asked is not None:
             asked.verdict, asked.number = verdict, number
             woken.append(asked)
@@ -317,13 +312,9 @@ class Session:
             del self._groups[group]
             self._outgoing.append((wire.LEAVE, 0, group))
 
-    def _overdue(self, group: str, members: Group, now: float) -> None:
-        """End the memberships that stand first, the oldest ones, as far as nobody has renewed them in time."""
-        while members.channels:
-            channel = next(iter(members.channels))
-            limits = self._layers.get(layer_of(channel))
-            if limits is None or now - members.channels[channel] <= limits.group_expiry:
-                return
+    def _overdue(self, group: str, members: Group, now: float, *, each: bool = False) -> None:
+        """End memberships that nobody has renewed in time."""
+        for channel in members.overdue(self._layers, now, each):
             self._withdraw(group, channel)
 
     def _settle(self, channel: str, box: Box) -> None:
@@ -341,10 +332,7 @@ class Session:
             if box.idle():
                 del self._boxes[channel]
         for group, members in list(self._groups.items()):
-            for channel, since in list(members.channels.items()):
-                limits = self._layers.get(layer_of(channel))
-                if limits is not None and now - since > limits.group_expiry:
-                    self._withdraw(group, channel)
+            self._overdue(group, members, now, each=True)
 
     def _forget(self) -> None:
         self._groups.clear()
@@ -398,9 +386,7 @@ class Session:
             woken: list[Waiter] = []
             for each in asked:
                 if isinstance(each, Group):
-                    each.joined = True  # as the next connection says first
-                    woken += each.waiting
-                    each.waiting = []
+                    woken += each.answered()  # as the next connection says first
                 else:
                     each.verdict = LOST
                     woken.append(each)

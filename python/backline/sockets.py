@@ -206,8 +206,8 @@ class Socket(Handshake):
         """Get what is sent to the group. A socket leaves all its groups when it ends.
 
         ``user``: until then, or until leave(), ``channels.presence(group)`` has this user there, by the socket's id,
-        with ``info``: anything that JSON has, of at most 4096 bytes. ``since``: the last ``"__position__"`` that the client
-        saw; it gets what came after that first, or a ``gap`` handler is called. With "" it gets all that the group
+        with ``info``: anything that JSON has, of at most 4096 bytes. ``since``: the last ``"__position__"`` that the
+        client saw; it gets what came after that first, or a ``gap`` handler is called. With "" it gets all that the group
         remembers. With either, each message that is a JSON object has its position in it."""
         if user is None and info is None and since is None:
             self._do((_JOIN, _name(group)), 0)

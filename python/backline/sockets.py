@@ -207,8 +207,8 @@ class Socket(Handshake):
 
         ``user``: until then, or until leave(), ``channels.presence(group)`` has this user there, by the socket's id,
         with ``info``: anything that JSON has, of at most 4096 bytes. ``since``: the last ``"__position__"`` that the
-        client saw; it gets what came after that first, or a ``gap`` handler is called. With "" it gets all that the group
-        remembers. With either, each message that is a JSON object has its position in it."""
+        client saw; it gets what came after that first, or a ``gap`` handler is called. With "" it gets all that the
+        group remembers. With either, each message that is a JSON object has its position in it."""
         if user is None and info is None and since is None:
             self._do((_JOIN, _name(group)), 0)
             return

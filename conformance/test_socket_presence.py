@@ -44,7 +44,7 @@ def test_who_comes_back_gets_just_what_was_missed(serve: Serve, loop: str) -> No
     with enter(server) as other:
         with enter(server, since="") as socket:
             first = ask(socket, "say 1")
-            assert first["text"] == "1" and list(first)[0] == "__position__"
+            assert first["text"] == "1" and next(iter(first)) == "__position__"
             assert json.loads(other.message()) == {"text": "1"}, "who has not asked for positions gets none"
         for n in range(2, 200):
             assert ask(other, f"say {n}") == {"text": str(n)}

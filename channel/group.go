@@ -36,15 +36,19 @@ const indexFrom = 16
 func (h *Hub) groupShard(hash uint64) *groupShard { return &h.groups[hash%shards] }
 
 // Publish implements Layer.
-func (h *Hub) Publish(name string, p *Publication) {
+func (h *Hub) Publish(name string, p *Publication) { h.PublishNumbered(name, p, nil) }
+
+// PublishNumbered is Publish for a node among several: number is called once, when the place of the publication among
+// those of its group is decided, and before anybody has it. It must not block, nor call the hub.
+func (h *Hub) PublishNumbered(name string, p *Publication, number func() Stamp) {
 	h.counts.published.Add(1)
 	for {
-		g := h.audience(name, p)
+		g := h.audience(name, p, number)
 		if g == nil {
 			return
 		}
 		g.turn.Lock()
-		done := h.publish(g, p)
+		done := h.publish(g, p, number)
 		g.turn.Unlock()
 		if done {
 			return
@@ -54,13 +58,16 @@ func (h *Hub) Publish(name string, p *Publication) {
 
 // audience gives the group, or stamps a publication that nobody hears and nobody remembers. Under the shard's lock,
 // so that whoever joins later finds the stamp.
-func (h *Hub) audience(name string, p *Publication) *group {
+func (h *Hub) audience(name string, p *Publication, number func() Stamp) *group {
 	hash := h.hash(name)
 	s := h.groupShard(hash)
 	s.mu.RLock()
 	g := s.groups[name]
 	if g == nil && h.rule(name) == nil {
 		p.Position = Position{Sequence: h.stamp(hash)}
+		if number != nil {
+			p.Stamp = number()
+		}
 		s.mu.RUnlock()
 		return nil
 	}
@@ -73,13 +80,16 @@ func (h *Hub) audience(name string, p *Publication) *group {
 }
 
 // publish gives a publication to everybody. The caller holds the turn. False: the group is dead.
-func (h *Hub) publish(g *group, p *Publication) bool {
+func (h *Hub) publish(g *group, p *Publication, number func() Stamp) bool {
 	g.mu.Lock()
 	if g.dead {
 		g.mu.Unlock()
 		return false
 	}
 	p.Position = Position{Sequence: h.stamp(g.hash)}
+	if number != nil {
+		p.Stamp = number()
+	}
 	now := time.Time{}
 	if g.ring != nil || len(g.channels) > 0 {
 		now = time.Now()

@@ -70,16 +70,20 @@ type ring struct {
 	public bool // it has offsets, and is not only for those who wait
 
 	epoch, offset uint64
+	lost          uint64 // the offset of the last one that is no longer here
 	floor         uint64 // nothing of a later sequence is missing
 	items         deque[remembered]
 	bytes         int
 	used          int64 // when it last got something, or somebody waited, in Unix nanoseconds
+
+	origins // see origins.go
 }
 
 type remembered struct {
-	p    *Publication
-	at   int64
-	size int
+	p      *Publication
+	at     int64
+	size   int
+	offset uint64 // on this node; 0: it was another one that remembered it
 }
 
 // keep makes a group remember. The caller holds its lock.
@@ -104,10 +108,8 @@ func (h *Hub) keep(g *group, retention Retention, public bool) {
 	}
 	r.Retention = retention
 	if !r.public {
-		r.public, r.epoch = true, rand.Uint64()>>11|1 // 53 bits, as in New
-		for r.items.len() > 0 {
-			h.evict(r) // these have no offsets
-		}
+		r.public = true
+		h.renew(g) // those that it has have no offsets
 	}
 }
 
@@ -136,14 +138,23 @@ func (h *Hub) remember(g *group, p *Publication, now time.Time) {
 	}
 	r.used = now.UnixNano()
 	if r.public {
+		if !r.mark(p.Stamp) {
+			h.renew(g)
+			r.mark(p.Stamp)
+		}
 		r.offset++
-		p.Position.Epoch, p.Position.Offset = r.epoch, r.offset
+		p.Position.Epoch, p.Position.Offset, p.Position.Origins = r.epoch, r.offset, r.text()
 	}
 	size := p.size()
-	r.items.push(remembered{p, r.used, size})
+	r.items.push(remembered{p, r.used, size, r.offset})
 	r.bytes += size
 	h.counts.historyBytes.Add(int64(size))
 	h.expireRing(r, now)
+	h.bound(r)
+}
+
+// bound evicts what there is no room for.
+func (h *Hub) bound(r *ring) {
 	for r.items.len() > r.Size || r.bytes > h.options.HistoryGroupBytes ||
 		r.items.len() > 0 && h.counts.historyBytes.Load() > h.options.HistoryBytes {
 		h.evict(r)
@@ -154,7 +165,22 @@ func (h *Hub) evict(r *ring) {
 	oldest := r.items.pop()
 	r.bytes -= oldest.size
 	h.counts.historyBytes.Add(-int64(oldest.size))
-	r.floor = oldest.p.Position.Sequence
+	r.lost, r.floor = max(r.lost, oldest.offset), max(r.floor, oldest.p.Position.Sequence)
+	r.unmark(oldest.p.Stamp)
+}
+
+// renew begins another life of the group's history, with nothing in it: positions of before are not of it.
+func (h *Hub) renew(g *group) {
+	r := g.ring
+	for r.items.len() > 0 {
+		h.evict(r)
+	}
+	r.epoch = rand.Uint64()>>11 | 1 // 53 bits, as in New
+	r.lost = r.offset
+	r.origins = origins{}
+	if h.options.Remembers != nil {
+		h.options.Remembers(g.name)
+	}
 }
 
 func (h *Hub) expireRing(r *ring, now time.Time) {
@@ -216,6 +242,9 @@ func (h *Hub) Since(name string, from Position) Recall {
 		g.mu.Unlock()
 	}
 }
+
+// Recall implements Recaller.
+func (h *Hub) Recall(name string, from Position, done func(Recall)) { done(h.Since(name, from)) }
 
 // After implements Recaller.
 func (h *Hub) After(groups []string, sequence uint64) (missed []*Publication, complete bool) {
@@ -288,7 +317,8 @@ func (h *Hub) recall(r *ring, hash uint64, from Position) (recall Recall) {
 		return recall
 	}
 	h.expireRing(r, time.Now())
-	recall.Now.Epoch, recall.Now.Offset = r.epoch, r.offset
+	recall.Now.Epoch, recall.Now.Offset, recall.Now.Origins = r.epoch, r.offset, r.text()
+	recall.Unsettled = r.public && !r.settled && h.options.Remembers != nil
 	begin := 0
 	switch {
 	case bySequence:
@@ -298,20 +328,18 @@ func (h *Hub) recall(r *ring, hash uint64, from Position) (recall Recall) {
 		}
 	case !r.public:
 		return recall
+	case from == Position{}:
+		recall.Complete = r.lost == 0 && (h.options.Remembers == nil || r.settled && r.whole())
+		recall.Missed = r.since(0)
+		return recall
+	case from.Epoch == r.epoch:
+		recall.Complete = r.lost <= from.Offset && from.Offset <= r.offset
+		for begin < r.items.len() && r.items.at(begin).offset <= from.Offset {
+			begin++
+		}
 	default:
-		oldest := r.offset - uint64(r.items.len()) // the last one that is not there
-		whole := from == Position{}
-		if !whole && (from.Epoch != r.epoch || from.Offset > r.offset) {
-			return recall
-		}
-		recall.Complete = from.Offset >= oldest
-		if from.Offset > oldest {
-			begin = int(from.Offset - oldest)
-		}
-		if whole {
-			recall.Missed = r.since(0)
-			return recall
-		}
+		recall.Missed, recall.Complete, recall.Behind = r.after(from)
+		return recall
 	}
 	if !recall.Complete {
 		return recall // never a part: what has a gap looks whole

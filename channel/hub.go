@@ -45,6 +45,9 @@ type Options struct {
 	// Interest, if not nil, is told when a group comes to be and when it ends, for buses between nodes. It is called
 	// under the group's lock: it must not block, nor call the hub.
 	Interest func(group string, begins bool)
+	// Remembers, if not nil, is told when a group begins to remember, or begins anew, for the same and under the same
+	// conditions: other nodes are to be asked what they remember of it (Adopt, Settle, Settled).
+	Remembers func(group string)
 	// Log gets a line about drops, at most one every ten seconds. Default: none.
 	Log *slog.Logger
 }

@@ -71,6 +71,9 @@ type Recaller interface {
 	// Since gives what was published to a group after a position: after an offset, where From has an Epoch; else after
 	// a sequence, where it has one; else everything that is remembered.
 	Since(group string, from Position) Recall
+	// Recall is Since, and asks other nodes where this one does not know. done is called once: at once, or soon, and then
+	// perhaps by another goroutine, which it must not block.
+	Recall(group string, from Position, done func(Recall))
 	// JoinFrom makes m a member and delivers to it what Since gives, before anything that is published later: nothing is
 	// missed and nothing comes twice to whoever was not a member before. Do not call it with a lock held that m's
 	// Deliver takes. Where the answer is not Complete, m is a member all the same.
@@ -91,6 +94,10 @@ type Recall struct {
 	Complete bool
 	// Now is where the group's history ends. An Epoch of 0: it remembers nothing.
 	Now Position
+	// Unsettled: what other nodes remember of the group is not known here, so that positions of theirs cannot be answered.
+	Unsettled bool
+	// Behind: the position is of later than what has come to this node, where it will come yet.
+	Behind bool
 }
 
 // ErrTaken says that a process with this id is attached already.

@@ -2,8 +2,6 @@ package channel
 
 import (
 	"bytes"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -35,6 +33,8 @@ type Publication struct {
 
 	// Position is filled in by the layer when it publishes.
 	Position Position
+	// Stamp is filled in by a layer of several nodes.
+	Stamp Stamp
 
 	placed atomic.Pointer[SocketMessage]
 }
@@ -67,20 +67,18 @@ const PositionKey = "__position__"
 
 const jsonSpace = " \t\r\n" // RFC 8259 2
 
-// Position tells where in its group's history a publication stands.
-type Position struct {
-	// Epoch names the history's life: another epoch means that offsets cannot be compared.
-	Epoch uint64
-	// Offset counts a group's publications from 1. 0: the group keeps no history.
-	Offset uint64
-	// Sequence counts the publications of this node, whatever their group: the cursor of requests that are dispatched.
-	Sequence uint64
+// Stamp is where a publication stands among those of the node that published it.
+type Stamp struct {
+	// Origin is the node, of which every life has another number. 0: other nodes do not hear of the publication.
+	Origin uint64
+	// Number grows with each publication of the node, and Previous is that of the one before it in its group, or 0.
+	Number, Previous uint64
 }
 
 // size is about what it takes of memory, with one more form of the message, and of the WebSocket's, that members have
 // made of them.
 func (p *Publication) size() int {
-	n := 256 + len(p.Stream) + len(p.ID) + len(p.PrevID)
+	n := 300 + len(p.Position.Origins) + len(p.Stream) + len(p.ID) + len(p.PrevID)
 	if p.Message != nil {
 		n += messageCost + 2*p.Message.Size()
 	}
@@ -100,27 +98,6 @@ func (p *Publication) size() int {
 		n += len(name)
 	}
 	return n
-}
-
-// String gives a group's position as a text for people's clients, which ParsePosition reads; empty where the group
-// remembers nothing.
-func (p Position) String() string {
-	if p.Epoch == 0 {
-		return ""
-	}
-	return strconv.FormatUint(p.Epoch, 16) + "-" + strconv.FormatUint(p.Offset, 10)
-}
-
-// ParsePosition reads what String writes. Clients send it, so it may be anything.
-func ParsePosition(text string) (p Position, ok bool) {
-	if text == "" {
-		return p, true
-	}
-	epoch, offset, _ := strings.Cut(text, "-")
-	p.Epoch, _ = strconv.ParseUint(epoch, 16, 64)
-	n, err := strconv.ParseUint(offset, 10, 64)
-	p.Offset = n
-	return p, err == nil && p.Epoch != 0
 }
 
 // SocketMessage is a WebSocket's message.

@@ -1,7 +1,5 @@
 package channel
 
-import "math/rand/v2"
-
 // Offer gives a message to the next reader of a channel that fits, if there is one; otherwise the message stays with
 // the caller. A bus between nodes brings messages so to a node that has a reader.
 func (h *Hub) Offer(channel string, m *Message, fits func(Process) bool) bool {
@@ -39,11 +37,11 @@ func (h *Hub) Break(name string) {
 	if r == nil {
 		return
 	}
+	if r.public {
+		h.renew(g)
+	}
 	for r.items.len() > 0 {
 		h.evict(r)
 	}
 	r.floor = h.sequence.Add(1)
-	if r.public {
-		r.epoch = rand.Uint64()>>11 | 1 // 53 bits, as in New
-	}
 }

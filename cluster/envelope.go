@@ -38,6 +38,8 @@ const (
 	kindState                       // to a node: all of that
 	kindFlush                       // to all: forget everything
 	kindPart                        // to whom its packet is for: a part of a packet
+	kindRecall                      // to a node: what do you remember of this group?
+	kindRecalled                    // to a node: this
 )
 
 // nodeID names one life of a node: it is made anew whenever the process starts.
@@ -107,6 +109,7 @@ func (r *reader) beat() (b beat, err error) {
 
 // numbered is where a publication stands among those of its node.
 type numbered struct {
+	from   nodeID
 	seq    uint64
 	prev   uint64 // the last one before it in its group
 	group  string
@@ -117,8 +120,8 @@ type numbered struct {
 // seqAt is where the two numbers stand in a packet: they are put in when the order is known.
 const seqAt = 10
 
-func (r *reader) numbered(packet []byte) (n numbered, err error) {
-	n = numbered{seq: r.fixed(), prev: r.fixed(), group: r.name(), packet: packet}
+func (r *reader) numbered(from nodeID, packet []byte) (n numbered, err error) {
+	n = numbered{from: from, seq: r.fixed(), prev: r.fixed(), group: r.name(), packet: packet}
 	n.body, r.buf = r.buf, nil
 	if r.err == nil && (n.seq == 0 || n.prev >= n.seq) {
 		r.fail(fmt.Errorf("publication %d of another node comes after %d", n.seq, n.prev))

@@ -3,6 +3,8 @@ package cluster
 import (
 	"encoding/binary"
 	"time"
+
+	"backline/channel"
 )
 
 // lane is the way of one group's publications from one node: delivered in their order, each once.
@@ -96,6 +98,7 @@ func (n *Node) deliver(p numbered) error {
 		return err
 	}
 	n.counts.received.Add(1)
+	publication.Stamp = channel.Stamp{Origin: uint64(p.from), Number: p.seq, Previous: p.prev}
 	n.hub.Publish(p.group, publication)
 	return nil
 }
@@ -222,7 +225,7 @@ func (n *Node) filled(p *peer, f fill) error {
 		if err != nil {
 			return err
 		}
-		each, err := r.numbered(packet)
+		each, err := r.numbered(from, packet)
 		switch {
 		case err != nil:
 			return err
@@ -256,6 +259,7 @@ func (n *Node) filledAll(p *peer, request uint64, parts int, upto uint64) error 
 			continue
 		}
 		l.last, l.asking, l.proven = max(l.last, upto), 0, false
+		n.hub.Settle(w.group, uint64(p.id), l.last)
 		if err := n.release(l); err != nil && first == nil {
 			first = err
 		}

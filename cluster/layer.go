@@ -87,19 +87,31 @@ func (n *Node) GiveBack(name string, m *channel.Message) { n.hub.GiveBack(name, 
 
 // Publish implements channel.Layer.
 func (n *Node) Publish(group string, p *channel.Publication) {
-	n.hub.Publish(group, p)
+	if len(group) > maxName {
+		n.tooLarge(group, 0, nil)
+		n.hub.Publish(group, p)
+		return
+	}
 	packet := head(kindPublication, n.id)
 	packet = append(packet, make([]byte, 16)...) // see seqAt
 	packet, err := appendPublication(appendText(packet, group), p)
-	if err != nil || len(packet) > n.largest() || len(group) > maxName {
-		n.counts.tooLarge.Add(1)
-		n.options.Log.Warn("a publication stays on this server: it cannot be told to the others",
-			"group", clip(group), "bytes", len(packet), "at_most", n.largest(), "error", err)
-		return
+	if err != nil || len(packet) > n.largest() {
+		n.tooLarge(group, len(packet), err)
+		packet = nil
+	} else {
+		n.counts.sent.Add(1)
 	}
 	subject := n.subjects.group(group)
-	n.ring.add(group, packet, time.Now(), func() { n.outbox.publish(subject, packet) })
-	n.counts.sent.Add(1)
+	n.hub.PublishNumbered(group, p, func() channel.Stamp {
+		seq, prev := n.ring.add(group, packet, time.Now(), func() { n.outbox.publish(subject, packet) })
+		return channel.Stamp{Origin: uint64(n.id), Number: seq, Previous: prev}
+	})
+}
+
+func (n *Node) tooLarge(group string, size int, err error) {
+	n.counts.tooLarge.Add(1)
+	n.options.Log.Warn("a publication stays on this server: it cannot be told to the others",
+		"group", clip(group), "bytes", size, "at_most", n.largest(), "error", err)
 }
 
 // clip keeps a name in a log short.
@@ -137,7 +149,7 @@ func (n *Node) Flush() {
 // Keep implements channel.Recaller.
 func (n *Node) Keep(group string, r channel.Retention) { n.hub.Keep(group, r) }
 
-// Since implements channel.Recaller. Positions are of this node: those of another are not Complete here.
+// Since implements channel.Recaller: what this node knows by itself.
 func (n *Node) Since(group string, from channel.Position) channel.Recall {
 	return n.hub.Since(group, from)
 }

@@ -19,6 +19,9 @@ type loop struct {
 	partials map[nodeID]*partial
 	strange  bool // a packet that cannot be read has been logged
 	gaps     gapLog
+
+	bus     time.Time // since when the bus has been there
+	fetches map[string]*fetch
 }
 
 // looks is how often the clock runs for each Timeout.
@@ -38,6 +41,8 @@ func (n *Node) listen(ctx context.Context) {
 			for _, each := range n.inbox.take() {
 				n.handle(each)
 			}
+		case <-n.recalls.wake:
+			n.recall(time.Now())
 		case <-clock.C:
 			n.tick(time.Now())
 		}
@@ -49,6 +54,7 @@ func (n *Node) handle(a arrival) {
 	case up:
 		n.options.Log.Info("the bus is there", "bus", n.Bus(), "node", n.Name())
 		n.outbox.state(true)
+		n.loop.bus = time.Now()
 		n.once.Do(func() { close(n.up) })
 		n.sendBeat(time.Now(), false)
 		n.catchUpWithAll()
@@ -116,7 +122,7 @@ func (n *Node) understand(k kind, from nodeID, r *reader, data []byte) error {
 		}
 		return err
 	case kindPublication:
-		p, err := r.numbered(data)
+		p, err := r.numbered(from, data)
 		if err != nil {
 			return err
 		}
@@ -136,7 +142,14 @@ func (n *Node) understand(k kind, from nodeID, r *reader, data []byte) error {
 			n.tellMissed(from, request, wants)
 		}
 		return err
-	case kindFill, kindFilled, kindNews, kindState:
+	case kindRecall:
+		request, group := r.uint(), r.name()
+		if err := r.end(); err != nil {
+			return err
+		}
+		n.remembers(from, request, group)
+		return nil
+	case kindFill, kindFilled, kindNews, kindState, kindRecalled:
 		p := n.loop.peers[from]
 		if p == nil {
 			return nil // its next beat begins everything anew
@@ -167,6 +180,12 @@ func (n *Node) receiveFrom(p *peer, k kind, r *reader) error {
 			return err
 		}
 		return n.filledAll(p, request, int(min(parts, 1<<30)), upto)
+	case kindRecalled:
+		m, err := r.memory()
+		if err != nil {
+			return err
+		}
+		n.recalled(p, m)
 	case kindNews:
 		version, c := r.uint(), r.change()
 		if err := r.end(); err != nil {
@@ -243,6 +262,7 @@ func (n *Node) tick(now time.Time) {
 	}
 	n.calls.expire(now)
 	n.checkPeers(now)
+	n.recall(now)
 	n.interest.over(now, func(group string) { n.outbox.subscribe(n.subjects.group(group), false) })
 	n.loop.gaps.report(now, n.options.Log)
 }

@@ -86,6 +86,7 @@ type Node struct {
 	interest interest
 	calls    calls
 	news     news
+	recalls  recalls
 	counts   counts
 	owned    sync.Map // ids of this node's processes, string -> nil
 
@@ -115,8 +116,9 @@ func New(options Options, hub channel.Options) *Node {
 		started: time.Now(),
 		up:      make(chan struct{}),
 	}
-	n.loop.peers, n.loop.partials = map[nodeID]*peer{}, map[nodeID]*partial{}
-	hub.Interest = n.interested
+	n.recalls.groups, n.recalls.wake = map[string][]waiter{}, wake()
+	n.loop.peers, n.loop.partials, n.loop.fetches = map[nodeID]*peer{}, map[nodeID]*partial{}, map[string]*fetch{}
+	hub.Interest, hub.Remembers = n.interested, n.remembersAnew
 	n.hub = channel.New(hub)
 	n.outbox.subscribe(n.subjects.all(), true)
 	n.outbox.subscribe(n.subjects.node(n.id), true)

@@ -41,8 +41,8 @@ type trail struct {
 const maxTrails = 100_000
 
 // add numbers a packet and keeps it. send is called with the lock held, so that packets leave in the order of their
-// numbers.
-func (r *ring) add(group string, packet []byte, now time.Time, send func()) {
+// numbers. A packet of nil is one that cannot leave: it has a number, so that the others find that it is missing.
+func (r *ring) add(group string, packet []byte, now time.Time, send func()) (seq, prev uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
@@ -52,14 +52,30 @@ func (r *ring) add(group string, packet []byte, now time.Time, send func()) {
 		t = &trail{group: group, last: r.forgotten, evicted: r.forgotten, evictedAt: r.forgotAt}
 		r.groups[group] = t
 	}
-	binary.BigEndian.PutUint64(packet[seqAt:], r.seq)
-	binary.BigEndian.PutUint64(packet[seqAt+8:], t.last)
-	t.last = r.seq
+	seq, prev = r.seq, t.last
+	t.last = seq
+	if packet == nil {
+		t.evicted, t.evictedAt = seq, now
+		return seq, prev
+	}
+	binary.BigEndian.PutUint64(packet[seqAt:], seq)
+	binary.BigEndian.PutUint64(packet[seqAt+8:], prev)
 	t.kept++
 	r.items = append(r.items, item{r.seq, now, t, packet})
 	r.bytes += len(packet) + itemCost
 	r.expire(now)
 	send()
+	return seq, prev
+}
+
+// last gives the number of the last publication to a group, 0 where there was none, and that of the last one at all.
+func (r *ring) last(group string) (ofGroup, ofAll uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := r.groups[group]; t != nil {
+		return t.last, r.seq
+	}
+	return r.forgotten, r.seq
 }
 
 // itemCost is what an item takes besides its packet.
@@ -72,7 +88,9 @@ func (r *ring) expire(now time.Time) {
 		r.items = r.items[1:]
 		r.bytes -= len(oldest.packet) + itemCost
 		oldest.trail.kept--
-		oldest.trail.evicted, oldest.trail.evictedAt = oldest.seq, oldest.at
+		if t := oldest.trail; oldest.seq > t.evicted {
+			t.evicted, t.evictedAt = oldest.seq, oldest.at
+		}
 	}
 }
 

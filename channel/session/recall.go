@@ -45,10 +45,14 @@ const maxKept = 100_000
 // recall answers with what the window has room for: of more the newest, and then it is not complete.
 func (s *Session) recall(token uint32, group, text string) {
 	from, valid := channel.ParsePosition(text)
-	found := s.hub.Since(group, from)
-	if !valid {
-		found.Missed, found.Complete = nil, false
+	if valid {
+		s.hub.Recall(group, from, func(found channel.Recall) { s.recalled(token, text != "", found) })
+		return
 	}
+	s.recalled(token, true, channel.Recall{Now: s.hub.Since(group, from).Now})
+}
+
+func (s *Session) recalled(token uint32, after bool, found channel.Recall) {
 	var messages []wire.Recalled
 	size := 0
 	for _, p := range slices.Backward(found.Missed) {
@@ -62,7 +66,7 @@ func (s *Session) recall(token uint32, group, text string) {
 		}
 		messages = append(messages, wire.Recalled{Position: p.Position.String(), Message: data})
 	}
-	if !found.Complete && text != "" {
+	if !found.Complete && after {
 		messages = nil
 	}
 	slices.Reverse(messages)

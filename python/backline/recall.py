@@ -44,8 +44,9 @@ class History:
     def is_new(self, message: dict[str, Any]) -> bool:
         """Whether a message that a channel got is of after this history. A channel may get a message that was sent
         before it came to the group, where the process was there already, and that is on its way."""
-        epoch, _, offset = str(message.get("__position__", "")).partition("-")
-        known, _, last = self.position.partition("-")
+        # Behind the first full stop is the same for other servers; both texts are of this one.
+        epoch, _, offset = str(message.get("__position__", "")).partition(".")[0].partition("-")
+        known, _, last = self.position.partition(".")[0].partition("-")
         return epoch != known or not known or int(offset) > int(last)
 
 

@@ -22,9 +22,11 @@ const maxHeld = 8 << 20
 
 // ask is a question to a node: what was missed.
 type ask struct {
+	at     time.Time
 	due    time.Time
 	wants  []want
-	parts  int // of the answer, that have come
+	slack  time.Duration // in the ages of these
+	parts  int           // of the answer, that have come
 	second bool
 }
 
@@ -33,8 +35,12 @@ type ask struct {
 const young = 5 * time.Second
 
 // slack is added to an age for the time until it is read: what was published that long before somebody came may reach
-// him, rather than what was published after it be missed.
-const slack = 50 * time.Millisecond
+// him, rather than what was published after it be missed. Where the answer takes longer than that it does not count, and
+// the question is put again, with more of it, up to maxSlack.
+const (
+	slack    = 50 * time.Millisecond
+	maxSlack = 10 * time.Second
+)
 
 // published handles a publication that came by itself.
 func (n *Node) published(from nodeID, p numbered, now time.Time) error {
@@ -174,7 +180,7 @@ func (n *Node) askFor(p *peer, wants []want, now time.Time) {
 		packet = appendWant(packet, w)
 		p.lanes[w.group].asking = id
 	}
-	p.asks[id] = &ask{due: now.Add(n.options.Timeout), wants: wants}
+	p.asks[id] = &ask{at: now, due: now.Add(n.options.Timeout), wants: wants, slack: slack}
 	n.outbox.publish(n.subjects.node(p.id), packet)
 }
 
@@ -212,7 +218,7 @@ func (n *Node) tellMissed(to nodeID, request uint64, wants []want) {
 // filled handles a part of the answer.
 func (n *Node) filled(p *peer, f fill) error {
 	a, l := p.asks[f.request], p.lanes[f.group]
-	if a == nil || l == nil || l.asking != f.request {
+	if a == nil || l == nil || l.asking != f.request || n.tooSlow(p, f.request, a, time.Now()) {
 		return nil // it came too late
 	}
 	a.parts++
@@ -244,7 +250,7 @@ func (n *Node) filled(p *peer, f fill) error {
 // filledAll handles the end of the answer.
 func (n *Node) filledAll(p *peer, request uint64, parts int, upto uint64) error {
 	a := p.asks[request]
-	if a == nil {
+	if a == nil || n.tooSlow(p, request, a, time.Now()) {
 		return nil
 	}
 	if a.parts < parts {
@@ -265,6 +271,34 @@ func (n *Node) filledAll(p *peer, request uint64, parts int, upto uint64) error 
 		}
 	}
 	return first
+}
+
+// tooSlow asks again where an age was read so late that it may have been too short. Nothing of the answer was taken.
+func (n *Node) tooSlow(p *peer, id uint64, a *ask, now time.Time) bool {
+	took := now.Sub(a.at)
+	if took <= a.slack || a.slack >= maxSlack || a.parts > 0 {
+		return false
+	}
+	more := min(2*took, maxSlack)
+	var again []want
+	byAge := false
+	for _, w := range a.wants {
+		if l := p.lanes[w.group]; l == nil || l.asking != id {
+			continue
+		}
+		if w.after == 0 {
+			byAge = true
+			w.age += uint64((took + more - a.slack).Milliseconds())
+		}
+		again = append(again, w)
+	}
+	if !byAge {
+		return false
+	}
+	delete(p.asks, id)
+	n.askFor(p, again, now)
+	p.asks[n.loop.requests].slack = more
+	return true
 }
 
 // release delivers what was held.
@@ -305,6 +339,8 @@ func (n *Node) checkAsks(p *peer, now time.Time) {
 			if l := p.lanes[w.group]; l != nil && l.asking == id {
 				if l.last > 0 {
 					w.after, w.age = l.last, 0 // parts of the answer may have come
+				} else {
+					w.age += uint64(now.Sub(a.at).Milliseconds())
 				}
 				again = append(again, w)
 			}

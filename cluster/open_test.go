@@ -73,7 +73,14 @@ func overRedis(url string) medium {
 	}
 }
 
+// servers bounds the clusters of servers in this process that run at once: they start slowly, and each takes addresses
+// that were free a moment before.
+var servers = make(chan struct{}, 4)
+
 func inProcess(t *testing.T, n int) ([]bus.Bus, string) {
+	t.Helper()
+	servers <- struct{}{}
+	t.Cleanup(func() { <-servers })
 	buses, prefix, addresses := make([]bus.Bus, n), newPrefix(), make([]string, n)
 	for i := range addresses {
 		addresses[i] = freeAddress(t)

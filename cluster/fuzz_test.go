@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"backline/bus"
 	"backline/channel"
@@ -29,10 +30,45 @@ func FuzzReceive(f *testing.F) {
 	f.Add(appendChange(append(head(kindNews, 7), 1), change{enters, place{"room", "ann", "1"}, "{}"}))
 	f.Add(appendChange(append(head(kindState, 7), 1, 0, 1, 1), change{what: reads, at: place{group: "thumbs"}}))
 	f.Add(append(head(kindPart, 7), 1, 0, 1, 0))
+	f.Add(appendText(append(head(kindRecall, 7), 1), "room"))
+	p.Stamp, p.Position = channel.Stamp{Origin: 7, Number: 3}, channel.Position{Epoch: 1, Offset: 2, Origins: ".7-3"}
+	f.Add(appendMemory(head(kindRecalled, 7), memory{1, "room", channel.Remembrance{
+		Size: 1, Age: time.Minute, Marks: []channel.Mark{{Origin: 7, Floor: 1, Top: 3}},
+		Items: []channel.Remembered{{Publication: p, Age: time.Second}},
+	}}, bus.MaxData))
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		_ = n.receive(data) // whatever it says, it neither panics nor takes memory for what is not there
 		n.outbox.take()
 	})
+}
+
+// What a node remembers arrives as it was; where there is no room for all of it the newest does, and is said to be no more.
+func TestMemoriesKeepTheNewest(t *testing.T) {
+	t.Parallel()
+	want := memory{9, "room", channel.Remembrance{
+		Size: 5, Age: time.Minute, Marks: []channel.Mark{{Origin: 7, Floor: 1, Top: 9}},
+	}}
+	for number := uint64(2); number <= 4; number++ {
+		want.Items = append(want.Items, channel.Remembered{Age: time.Second, Publication: &channel.Publication{
+			Stream: make([]byte, maxBatch/4), Stamp: channel.Stamp{Origin: 7, Number: number},
+			Position: channel.Position{Epoch: 3, Offset: number, Origins: ".7-a"},
+		}})
+	}
+	for most, first := range map[int]uint64{2 * maxBatch: 2, maxBatch * 9 / 8: 3, 0: 5} {
+		r := &reader{buf: appendMemory(nil, want, most)}
+		got, err := r.memory()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Size != 5 || len(got.Items) != int(5-first) || got.Marks[0] != (channel.Mark{Origin: 7, Floor: first - 1, Top: 9}) {
+			t.Errorf("of %d bytes: %d publications, %+v", most, len(got.Items), got.Marks)
+		}
+		for i, each := range got.Items {
+			if p := each.Publication; p.Stamp.Number != first+uint64(i) || p.Position.Origins != ".7-a" || each.Age != time.Second {
+				t.Errorf("publication %d: %+v", i, each)
+			}
+		}
+	}
 }
 
 // A publication arrives with every form that it has.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"backline/channel"
@@ -41,8 +42,8 @@ func (n *Node) remembers(to nodeID, request uint64, group string) {
 func appendMemory(dst []byte, m memory, most int) []byte {
 	items := make([][]byte, 0, len(m.Items))
 	floors := map[uint64]uint64{}
-	for i := len(m.Items) - 1; i >= 0; i-- {
-		item, err := appendRemembered(nil, m.Items[i])
+	for i, each := range slices.Backward(m.Items) {
+		item, err := appendRemembered(nil, each)
 		if most -= len(item); err != nil || most < maxBatch/2 {
 			for _, left := range m.Items[:i+1] {
 				floors[left.Publication.Stamp.Origin] = left.Publication.Stamp.Number
@@ -59,8 +60,8 @@ func appendMemory(dst []byte, m memory, most int) []byte {
 		dst = appendUint(appendUint(dst, max(each.Floor, floors[each.Origin])), each.Top)
 	}
 	dst = appendUint(dst, uint64(len(items)))
-	for i := len(items) - 1; i >= 0; i-- {
-		dst = append(dst, items[i]...)
+	for _, item := range slices.Backward(items) {
+		dst = append(dst, item...)
 	}
 	return dst
 }

@@ -13,9 +13,7 @@ import (
 	"backline/channel"
 )
 
-var remembering = channel.Options{History: []channel.HistoryRule{{Pattern: "room", Retention: channel.Retention{
-	Size: 10_000, Age: time.Hour,
-}}}}
+var remembering = channel.Options{History: []channel.HistoryRule{{Pattern: "room", Size: 10_000, Age: time.Hour}}}
 
 // reader is a client that notes what it gets with its positions.
 type reader struct {
@@ -87,22 +85,19 @@ func expect(t *testing.T, what string, found channel.Recall, want ...string) {
 	}
 }
 
-func inMemory(t *testing.T, n int, options channel.Options) ([]running, []*bustest.Bus, *bustest.Network, string) {
+func inMemory(t *testing.T, n int, options channel.Options) []running {
 	t.Helper()
-	network, prefix := &bustest.Network{}, newPrefix()
-	cables, buses := []*bustest.Bus{}, []bus.Bus{}
-	for range n {
-		cable := network.Open()
-		cables, buses = append(cables, cable), append(buses, cable)
-	}
-	return run(t, buses, prefix, options), cables, network, prefix
+	buses, prefix := memory(t, n)
+	return run(t, buses, prefix, options)
 }
 
 // A client comes to another server than before, which has the group already, and to one that starts only then, when the
 // server that it came from, and another one whose messages it missed, are gone.
 func TestRecallOnAnotherNode(t *testing.T) {
 	t.Parallel()
-	nodes, cables, network, prefix := inMemory(t, 3, remembering)
+	var network bustest.Network
+	cables, prefix := []*bustest.Bus{network.Open(), network.Open(), network.Open()}, newPrefix()
+	nodes := run(t, []bus.Bus{cables[0], cables[1], cables[2]}, prefix, remembering)
 	sockets := joined(t, nodes)
 	settled(t, "room", nodes...)
 	before := nodes[0].Since("room", channel.Position{}).Now
@@ -140,8 +135,8 @@ func TestRecallOnAnotherNode(t *testing.T) {
 // What cannot be known is said, and never guessed.
 func TestRecallThatCannotBe(t *testing.T) {
 	t.Parallel()
-	few := channel.Options{History: []channel.HistoryRule{{Pattern: "room", Retention: channel.Retention{Size: 2, Age: time.Hour}}}}
-	nodes, _, _, _ := inMemory(t, 2, few)
+	few := channel.Options{History: []channel.HistoryRule{{Pattern: "room", Size: 2, Age: time.Hour}}}
+	nodes := inMemory(t, 2, few)
 	sockets := joined(t, nodes)
 	settled(t, "room", nodes...)
 	before := nodes[0].Since("room", channel.Position{}).Now
@@ -173,7 +168,7 @@ func TestRecallThatCannotBe(t *testing.T) {
 // A group that one server was told to keep is remembered by one that a client of it comes to.
 func TestRecallOfAKeptGroup(t *testing.T) {
 	t.Parallel()
-	nodes, _, _, _ := inMemory(t, 2, channel.Options{})
+	nodes := inMemory(t, 2, channel.Options{})
 	nodes[0].Keep("kept", channel.Retention{Size: 10, Age: time.Hour})
 	settled(t, "kept", nodes[0])
 	before := nodes[0].Since("kept", channel.Position{}).Now
@@ -184,7 +179,9 @@ func TestRecallOfAKeptGroup(t *testing.T) {
 	publish(nodes[0], "1")
 	eventually(t, "both", func() bool { return len(nodes[0].Since("kept", before).Missed) == 2 })
 	found := recall(t, nodes[1], "kept", before)
-	slices.SortFunc(found.Missed, func(a, b *channel.Publication) int { return strings.Compare(string(a.Socket.Data), string(b.Socket.Data)) })
+	slices.SortFunc(found.Missed, func(a, b *channel.Publication) int {
+		return strings.Compare(string(a.Socket.Data), string(b.Socket.Data))
+	})
 	expect(t, "there", found, "0", "1")
 	publish(nodes[1], "2")
 	publish(nodes[0], "3")
@@ -196,7 +193,7 @@ func TestRecallOfAKeptGroup(t *testing.T) {
 func TestRecallFromNodeToNode(t *testing.T) {
 	t.Parallel()
 	const each, hops = 400, 12
-	nodes, _, _, _ := inMemory(t, 3, remembering)
+	nodes := inMemory(t, 3, remembering)
 	joined(t, nodes)
 	settled(t, "room", nodes...)
 	position := nodes[0].Since("room", channel.Position{}).Now

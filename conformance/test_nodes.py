@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from threading import Thread
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
-from harness import Server, eventually
+from harness import PATIENCE, Server, eventually
 
 
 def free_address() -> str:
@@ -18,21 +21,33 @@ def free_address() -> str:
         return f"127.0.0.1:{s.getsockname()[1]}"
 
 
+Nodes = Callable[..., list[Server]]
+
+
 @pytest.fixture
-def nodes() -> Iterator[list[Server]]:
-    addresses = [free_address() for _ in range(3)]
-    peers = [flag for each in addresses for flag in ("--bus-peers", each)]
+def start() -> Iterator[Nodes]:
+    """Starts servers that are one, with one address and set of flags for each."""
     with ExitStack() as stack:
-        yield [
-            stack.enter_context(
-                Server(
-                    "layer_members:app", "--workers", "1", "--threads", "4", "--control-socket", "off",
-                    "--bus", "embedded", "--bus-listen", each, *peers,
-                    env={"BACKLINE_BUS_SECRET": "between us"},
+
+        def started(app: str, addresses: list[str], *flags: str) -> list[Server]:
+            peers = [flag for each in addresses for flag in ("--bus-peers", each)]
+            return [
+                stack.enter_context(
+                    Server(
+                        app, "--workers", "1", "--threads", "4", "--control-socket", "off",
+                        "--bus", "embedded", "--bus-listen", each, *peers, *flags,
+                        env={"BACKLINE_BUS_SECRET": "between us"},
+                    )
                 )
-            )
-            for each in addresses
-        ]  # fmt: skip
+                for each in addresses
+            ]  # fmt: skip
+
+        yield started
+
+
+@pytest.fixture
+def nodes(start: Nodes) -> list[Server]:
+    return start("layer_members:app", [free_address() for _ in range(3)])
 
 
 def ask(server: Server, target: str) -> object:
@@ -71,3 +86,90 @@ def test_one_is_killed_and_one_is_stopped(nodes: list[Server]) -> None:
     hears(first, "again")
     hears(second, "again")
     assert ask(second, "receive/0/m") is None  # nothing comes twice
+
+
+def do(server: Server, path: str, **query: str) -> Any:
+    answer = server.get(f"/{path}?{urlencode(query)}")
+    assert answer.status == 200, server.log
+    return json.loads(answer.text)["did"]
+
+
+def texts(history: Any) -> list[str]:
+    return [message["text"] for _, message in history["messages"]]
+
+
+def test_a_client_of_one_server_gets_from_another_what_it_missed(start: Nodes) -> None:
+    addresses = [free_address() for _ in range(3)]
+    servers = start("remembering:app", addresses, "--history", "room=100/1h")
+    for each in servers:
+        each.wait_for("servers=3")
+        do(each, "history")
+
+    def position() -> str:
+        return str(do(servers[0], "history")["position"])
+
+    for n, each in enumerate(servers):
+        do(each, "send", text=str(n))
+    eventually(lambda: len(do(servers[0], "history")["messages"]) == 3, "all messages at the first server")
+    eventually(lambda: "." in position(), "positions that others understand")
+    last = position()
+    missed = ["3", "4", "5"]
+    for text, each in zip(missed, servers, strict=True):
+        do(each, "send", text=text)
+        eventually(lambda text=text: texts(do(servers[0], "history"))[-1:] == [text], "it is there")
+    for each in servers:
+        found = do(each, "history", after=last)
+        assert texts(found) == missed and found["complete"], (found, each.log)
+        again = do(each, "history", after=found["position"])
+        assert texts(again) == [] and again["complete"], again
+        assert not do(each, "history", after=last.partition(".")[0] + ".1-1")["complete"] or each is servers[0]
+
+    servers[0].kill()
+    servers[1].kill()
+    eventually(lambda: servers[2].log.count("a server is silent") == 2, "both are missed")
+    (fresh,) = start("remembering:app", addresses[:1], "--history", "room=100/1h", "--bus-peers", addresses[2])
+    found = do(fresh, "history", after=last)
+    assert texts(found) == missed and found["complete"], (found, fresh.log)
+
+
+def test_who_is_present_on_one_server_is_on_all_until_it_dies(start: Nodes) -> None:
+    first, second = start("remembering:app", [free_address() for _ in range(2)], "--presence-leave-delay", "0")
+    for each in (first, second):
+        each.wait_for("servers=2")
+    do(first, "enter", user="ann", socket="a")
+    do(second, "enter", user="bob", socket="b")
+
+    def users(server: Server) -> list[str]:
+        return sorted(each["user"] for each in do(server, "presence")["who"])
+
+    for each in (first, second):
+        eventually(lambda each=each: users(each) == ["ann", "bob"], "both see both")
+    first.kill()
+    eventually(lambda: users(second) == ["bob"], "whoever was on a server that died has gone")
+    do(second, "leave", user="bob", socket="b")
+    assert users(second) == []
+
+
+def test_a_message_of_a_named_channel_has_one_reader_of_all_servers(start: Nodes) -> None:
+    servers = start("layer_members:app", [free_address() for _ in range(2)])
+    for each in servers:
+        each.wait_for("servers=2")
+    got: list[str] = []
+
+    def read(server: Server) -> None:
+        while True:
+            message = ask(server, "receive/1/thumbs.a")
+            if not isinstance(message, dict):
+                if len(got) >= 40:
+                    return
+                continue
+            got.append(str(message["text"]))
+
+    readers = [Thread(target=read, args=(each,)) for each in servers]
+    for reader in readers:
+        reader.start()
+    for n in range(40):
+        ask(servers[n % 2], f"put/thumbs.a/{n}")
+    for reader in readers:
+        reader.join(PATIENCE)
+    assert sorted(got, key=int) == [str(n) for n in range(40)]

@@ -32,6 +32,11 @@ def say(group, text):
     return "said"
 
 
+def put(channel, text):
+    channels.send(channel, {"text": text})
+    return "put"
+
+
 def django_says(group, text):
     from asgiref.sync import async_to_sync
     from backline.layer import BacklineChannelLayer
@@ -53,7 +58,7 @@ def forked(group, text):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-ACTIONS = {each.__name__: each for each in (join, receive, say, django_says, forked)}
+ACTIONS = {each.__name__: each for each in (join, receive, say, put, django_says, forked)}
 
 
 def app(environ, start_response):

@@ -7,11 +7,13 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from authority import Authority
 from harness import PATIENCE, Server, eventually
 
 
@@ -98,6 +100,10 @@ def texts(history: Any) -> list[str]:
     return [message["text"] for _, message in history["messages"]]
 
 
+def arrives(server: Server, text: str) -> None:
+    eventually(lambda: texts(do(server, "history"))[-1:] == [text], f"{text} has come")
+
+
 def test_a_client_of_one_server_gets_from_another_what_it_missed(start: Nodes) -> None:
     addresses = [free_address() for _ in range(3)]
     servers = start("remembering:app", addresses, "--history", "room=100/1h")
@@ -116,7 +122,7 @@ def test_a_client_of_one_server_gets_from_another_what_it_missed(start: Nodes) -
     missed = ["3", "4", "5"]
     for text, each in zip(missed, servers, strict=True):
         do(each, "send", text=text)
-        eventually(lambda text=text: texts(do(servers[0], "history"))[-1:] == [text], "it is there")
+        arrives(servers[0], text)
     for each in servers:
         found = do(each, "history", after=last)
         assert texts(found) == missed and found["complete"], (found, each.log)
@@ -132,6 +138,35 @@ def test_a_client_of_one_server_gets_from_another_what_it_missed(start: Nodes) -
     assert texts(found) == missed and found["complete"], (found, fresh.log)
 
 
+def test_servers_of_one_authority_hear_each_other_and_nobody_else(start: Nodes, tmp_path: Path) -> None:
+    """With certificates, a server that has none, and one that has another authority's, are kept out."""
+    ours, theirs = Authority(tmp_path), Authority(tmp_path / "theirs")
+    theirs.folder.mkdir()
+    addresses = [free_address() for _ in range(4)]
+
+    def flags(authority: Authority, root: Path) -> list[str]:
+        both = authority.folder / "both.pem"  # the certificate and its key, as bus_cert wants them
+        both.write_bytes(b"".join(each.read_bytes() for each in authority.issue("127.0.0.1")))
+        return ["--bus-ca", str(root), "--bus-cert", str(both)]
+
+    members = start("layer_members:app", addresses[:2], *flags(ours, ours.root))
+    peers = [flag for each in addresses[:2] for flag in ("--bus-peers", each)]
+    strangers = start("layer_members:app", addresses[2:3], *flags(theirs, ours.root), *peers)
+    strangers += start("layer_members:app", addresses[3:], *peers)
+    for each in members:
+        each.wait_for("servers=2")
+    for each in (*members, *strangers):
+        ask(each, "join/room/m")
+    ask(members[0], "say/room/secret")
+    for each in members:
+        hears(each, "secret")
+    for each in strangers:
+        assert ask(each, "receive/2/m") is None
+        assert "a server is on the bus" not in each.log
+    for each in members:
+        assert "servers=3" not in each.log
+
+
 def test_who_is_present_on_one_server_is_on_all_until_it_dies(start: Nodes) -> None:
     first, second = start("remembering:app", [free_address() for _ in range(2)], "--presence-leave-delay", "0")
     for each in (first, second):
@@ -142,8 +177,7 @@ def test_who_is_present_on_one_server_is_on_all_until_it_dies(start: Nodes) -> N
     def users(server: Server) -> list[str]:
         return sorted(each["user"] for each in do(server, "presence")["who"])
 
-    for each in (first, second):
-        eventually(lambda each=each: users(each) == ["ann", "bob"], "both see both")
+    eventually(lambda: users(first) == users(second) == ["ann", "bob"], "both see both")
     first.kill()
     eventually(lambda: users(second) == ["bob"], "whoever was on a server that died has gone")
     do(second, "leave", user="bob", socket="b")

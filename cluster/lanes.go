@@ -35,8 +35,8 @@ type ask struct {
 const young = 5 * time.Second
 
 // slack is added to an age for the time until it is read: what was published that long before somebody came may reach
-// him, rather than what was published after it be missed. Where the answer takes longer than that it does not count, and
-// the question is put again, with more of it, up to maxSlack.
+// him, rather than what was published after it be missed. Where the answer takes longer than that it does not count,
+// and the question is put again, with more of it, up to maxSlack.
 const (
 	slack    = 50 * time.Millisecond
 	maxSlack = 10 * time.Second

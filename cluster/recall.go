@@ -42,6 +42,7 @@ const (
 	maxWaiters = 10_000 // those that wait for other nodes; more are answered from here
 	maxFetches = 1000   // at the same time; others wait for their turn
 	maxTries   = 3
+	maxWait    = 5 * time.Second // of a waiter, whose process gives up after 10 s
 )
 
 // remembersAnew hears from the hub that a group begins to remember. It is called under the group's lock.
@@ -105,7 +106,7 @@ func (n *Node) Recall(group string, from channel.Position, done func(channel.Rec
 		done(found)
 		return
 	}
-	who := waiter{from, done, time.Now().Add(2 * n.options.Timeout)}
+	who := waiter{from, done, time.Now().Add(min(2*n.options.Timeout, maxWait))}
 	if !n.recalls.want(group, &who) {
 		done(found)
 	}

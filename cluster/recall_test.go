@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -180,7 +181,7 @@ func TestRecallOfAKeptGroup(t *testing.T) {
 	eventually(t, "both", func() bool { return len(nodes[0].Since("kept", before).Missed) == 2 })
 	found := recall(t, nodes[1], "kept", before)
 	slices.SortFunc(found.Missed, func(a, b *channel.Publication) int {
-		return strings.Compare(string(a.Socket.Data), string(b.Socket.Data))
+		return bytes.Compare(a.Socket.Data, b.Socket.Data)
 	})
 	expect(t, "there", found, "0", "1")
 	publish(nodes[1], "2")

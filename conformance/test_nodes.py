@@ -167,6 +167,20 @@ def test_servers_of_one_authority_hear_each_other_and_nobody_else(start: Nodes, 
         assert "servers=3" not in each.log
 
 
+def test_a_server_that_is_upgraded_is_on_the_bus_again(start: Nodes) -> None:
+    first, second = start("layer_members:app", [free_address() for _ in range(2)])
+    for each in (first, second):
+        each.wait_for("servers=2")
+    first.signal(signal.SIGUSR2)
+    first.wait_for("a new process serves")
+    eventually(lambda: second.log.count("a server is on the bus") == 2, "the new process is on the bus")
+    for each in (first, second):
+        ask(each, "join/room/m")
+    ask(second, "say/room/hello")
+    for each in (first, second):
+        hears(each, "hello")
+
+
 def test_who_is_present_on_one_server_is_on_all_until_it_dies(start: Nodes) -> None:
     first, second = start("remembering:app", [free_address() for _ in range(2)], "--presence-leave-delay", "0")
     for each in (first, second):

@@ -45,11 +45,12 @@ type Bus struct {
 }
 
 const (
-	ready      = 5 * time.Second
-	userName   = "backline"
-	authTime   = 2 // seconds
-	pingEvery  = 2 * time.Second
-	writeLimit = 2 * time.Second
+	ready       = 5 * time.Second
+	listenAgain = 200 * time.Millisecond
+	userName    = "backline"
+	authTime    = 2 // seconds
+	pingEvery   = 2 * time.Second
+	writeLimit  = 2 * time.Second
 )
 
 // New makes the server, which runs with Run.
@@ -106,12 +107,9 @@ func (b *Bus) Name() string { return "embedded, on " + b.options.Listen }
 
 // Run implements bus.Bus.
 func (b *Bus) Run(ctx context.Context, h bus.Handler) error {
-	// The server would end the process if it could not listen.
-	l, err := net.Listen("tcp", b.options.Listen)
-	if err != nil {
-		return fmt.Errorf("the bus cannot listen: %w; choose another bus_listen", err)
+	if !b.free(ctx, h) {
+		return nil
 	}
-	_ = l.Close()
 	b.server.Start()
 	defer b.server.WaitForShutdown()
 	defer b.server.Shutdown()
@@ -119,6 +117,26 @@ func (b *Bus) Run(ctx context.Context, h bus.Handler) error {
 		return errors.New("the bus in this process did not start within 5 s")
 	}
 	return b.client.Run(ctx, h)
+}
+
+// free waits until the address can be listened on: after an upgrade the process before this one has it until its last
+// client has gone. The server would end the process if it could not listen. False: the context has ended.
+func (b *Bus) free(ctx context.Context, h bus.Handler) bool {
+	for said := false; ; said = true {
+		l, err := net.Listen("tcp", b.options.Listen)
+		if err == nil {
+			_ = l.Close()
+			return true
+		}
+		if !said {
+			h.Down(fmt.Errorf("the bus cannot listen yet: %w; choose another bus_listen if this stays so", err))
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(listenAgain):
+		}
+	}
 }
 
 // Send implements bus.Bus.

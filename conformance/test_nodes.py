@@ -15,6 +15,8 @@ from urllib.parse import urlencode
 import pytest
 from authority import Authority
 from harness import PATIENCE, Server, eventually
+from sockets import Socket
+from test_socket_presence import enter
 
 
 def free_address() -> str:
@@ -165,6 +167,36 @@ def test_servers_of_one_authority_hear_each_other_and_nobody_else(start: Nodes, 
         assert "a server is on the bus" not in each.log
     for each in members:
         assert "servers=3" not in each.log
+
+
+def test_a_socket_gets_from_another_server_what_it_missed(start: Nodes) -> None:
+    """Sockets of plain functions come back to a server that has never heard of their group."""
+    addresses = [free_address() for _ in range(2)]
+    first, second = start("recovering:chat", addresses, "--history", "room=100/1h")
+    for each in (first, second):
+        each.wait_for("servers=2")
+    with enter(first, since="") as here:
+        seen = say(here, "0")
+        while "." not in seen["__position__"]:  # until it is one that other servers understand
+            seen = say(here, "1")
+        for text in ("2", "3"):
+            say(here, text)
+        with enter(second, since=seen["__position__"]) as there:
+            assert [json.loads(there.message())["text"] for _ in range(2)] == ["2", "3"]
+            assert say(there, "4")["text"] == json.loads(here.message())["text"] == "4"
+    (third,) = start("recovering:chat", [free_address()], "--history", "room=100/1h", "--bus-peers", addresses[1])
+    third.wait_for("servers=3")
+    with enter(third, since=seen["__position__"]) as there:
+        assert [json.loads(there.message())["text"] for _ in range(3)] == ["2", "3", "4"]
+    with enter(third, since="1f-9.1-1") as there:
+        assert json.loads(there.message()) == {"gap": "room"}
+
+
+def say(socket: Socket, text: str) -> dict[str, str]:
+    socket.send(f"say {text}")
+    message: dict[str, str] = json.loads(socket.message())
+    assert message["text"] == text
+    return message
 
 
 def test_a_server_that_is_upgraded_is_on_the_bus_again(start: Nodes) -> None:

@@ -117,25 +117,45 @@ func (c *conn) present(group, socket string, a *wire.Action) error {
 	return nil
 }
 
-// recall joins the group and delivers what came after a position, before anything newer; or has the application told
-// that this is not known any more.
+// recall has the socket join a group after a position. Where others have to be asked first, which is so for a client that
+// comes from another server, it joins when they have answered, and its application goes on meanwhile.
 func (c *conn) recall(t *talk, group, since string) {
 	from, valid := channel.ParsePosition(since)
-	layer := c.server.options.Layer
-	c.recalling(true)
-	complete := false
-	if valid {
-		complete = layer.JoinFrom(group, c, from).Complete
-	} else {
-		layer.Join(group, c)
+	if !valid {
+		c.server.options.Layer.Join(group, c)
+		c.recalled(t, group, false)
+		return
 	}
-	c.recalling(false)
-	if since != "" && !complete {
+	joins := func() {
+		c.recalling(true)
+		complete := c.server.options.Layer.JoinFrom(group, c, from).Complete
+		c.recalling(false)
+		c.recalled(t, group, complete || since == "")
+	}
+	answered := make(chan struct{})
+	c.server.options.Layer.Recall(group, from, func(channel.Recall) { close(answered) })
+	select {
+	case <-answered:
+		joins()
+	default:
+		c.server.asking.Go(func() {
+			select {
+			case <-answered:
+			case <-c.server.shut:
+			}
+			joins()
+		})
+	}
+}
+
+// recalled has the application told where something is missing, and the group left where the socket has ended meanwhile.
+func (c *conn) recalled(t *talk, group string, complete bool) {
+	if !complete {
 		t.gap(group)
 	}
 	c.mu.Lock()
 	if c.phase != phaseSocket || c.ws.closing || c.index([]byte(group)) < 0 {
-		layer.Leave(group, c) // it ended meanwhile, perhaps before it was a member
+		c.server.options.Layer.Leave(group, c) // perhaps before it was a member
 	}
 	c.proceed()
 }

@@ -50,6 +50,7 @@ type Server struct {
 
 	exchanges     dispatch.Exchanges
 	holds         holds
+	asking        sync.WaitGroup // what waits for other servers to say what a socket has missed
 	codecs        *websocket.Codecs
 	handshakes    handshakes
 	bodyBuffers   sync.Pool
@@ -146,6 +147,7 @@ func (s *Server) Run(ctx context.Context, grace time.Duration, listeners ...*Lis
 	stop()
 	accepting.Wait()
 	group.Wait()
+	s.asking.Wait()
 	s.handshakes.wait(s)
 	s.streams.end()
 	return err

@@ -37,7 +37,7 @@ _BYTES: Final = 1024 * 1024  # of what waits for the handler's end; then it leav
 
 _INFO: Final = 4096  # bytes of JSON about one who is present (channel.MaxInfo)
 _USER: Final = 255  # bytes of the name of one who is
-_POSITION: Final = 64  # of what a client says that it saw last; a position has at most 38
+_POSITION: Final = 1024  # of what a client says that it saw last; with the most servers a position has 933
 
 # What is done (wire.Do).
 _ACCEPT, _SEND, _JOIN, _LEAVE, _PUBLISH, _CLOSE, _ENTER = range(7)

@@ -129,6 +129,9 @@ type Config struct {
 	WebSocketQueue              int64
 	WebSocketState              int64
 	WebSocketRedeliver          bool
+	WebSocketOverHTTP           bool
+	WebSocketOverHTTPReply      int64
+	WebSocketOverHTTPRetries    int
 	WebSocketGroups             int
 	WebSocketCompression        bool
 	WebSocketHandover           bool

@@ -43,7 +43,7 @@ func (s Setting) PerPool() bool {
 		"workers", "worker_class", "threads", "worker_connections", "parallel_limit", "lifespan", "asgi_spec_version",
 		"max_requests", "max_requests_jitter", "max_worker_memory", "worker_boot_timeout", "preload",
 		"timeout", "stream_timeout", "graceful_timeout", "disconnect_grace", "websocket_drain", "loop_stall", "busy_stall",
-		"websocket_state", "websocket_redeliver",
+		"websocket_state", "websocket_redeliver", "websocket_over_http",
 		"queue_size", "queue_timeout", "retry", "sticky", "sticky_sessions", "sticky_timeout", "stream_window",
 		"channels",
 	}, s.Key)

@@ -4,7 +4,7 @@ import "slices"
 
 func webSocketRows() []Setting {
 	const group = "WebSockets"
-	return slices.Concat(webSocketPoolRows(group), webSocketMessageRows(group), webSocketEventRows(group), webSocketTimeRows(group))
+	return slices.Concat(webSocketPoolRows(group), webSocketMessageRows(group), webSocketEventRows(group), webSocketPostRows(group), webSocketTimeRows(group))
 }
 
 func webSocketPoolRows(group string) []Setting {
@@ -105,6 +105,31 @@ func webSocketEventRows(group string) []Setting {
 			Help: "Give a message whose handler (`backline.sockets`) was under way when its worker ended to another worker, once: handlers then may see " +
 				"one twice. Without it such a message is lost, logged and counted. The socket stays open either way.",
 			field: func(c *Config) any { return &c.WebSocketRedeliver },
+		},
+	}
+}
+
+// webSocketPostRows are for applications that are asked by POST (GRIP's WebSocket-over-HTTP).
+func webSocketPostRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "websocket_over_http", Flags: []string{"websocket-over-http"}, Kind: KindBool, Default: "false", Unit: "switch", Group: group,
+			Help: "Hold the WebSockets of the application in the server and ask it by POST for each thing that happens to one (GRIP's WebSocket-over-HTTP, as django-grip " +
+				"takes it), so that a WSGI application has WebSockets and no worker waits for them. It needs grip.",
+			field: func(c *Config) any { return &c.WebSocketOverHTTP },
+		},
+		{
+			Key: "websocket_over_http_reply", Flags: []string{"websocket-over-http-reply"}, Kind: KindSize, Default: "1MiB", Unit: "bytes",
+			Min: "1KiB", Max: "64MiB", Group: group,
+			Help:  "Longest answer to such a POST, which has all messages that the application sends with it; with a longer one the socket is closed (1011).",
+			field: func(c *Config) any { return &c.WebSocketOverHTTPReply },
+		},
+		{
+			Key: "websocket_over_http_retries", Flags: []string{"websocket-over-http-retries"}, Kind: KindInt, Default: "5", Unit: "times",
+			Min: "1", Max: "1000", Group: group,
+			Help: "How often such a POST is made again that no worker could take, after 1 to 2 s each; then the socket is closed. A POST that a worker had begun when it " +
+				"ended is repeated only if it carries no message.",
+			field: func(c *Config) any { return &c.WebSocketOverHTTPRetries },
 		},
 	}
 }

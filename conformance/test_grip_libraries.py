@@ -8,7 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import PATIENCE, Server
+from harness import PATIENCE, Server, eventually
+from sockets import connect, refused
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         bind = ("--admin-bind", f"fd://{admin.fileno()}")
         with Server(
             "grip_django",
-            *(*bind, "--workers", "1", "--threads", "1", "--grip-key", "backline=changeme"),
+            *(*bind, "--workers", "1", "--threads", "1", "--grip-key", "backline=changeme", "--websocket-over-http"),
             env=env,
             pass_fds=[admin.fileno()],
         ) as server:
@@ -127,3 +128,39 @@ def test_who_is_skipped_or_kicked(site: Server, client: httpx.Client) -> None:
     site.get("/kick/?channel=other")
     assert stream.event()["event"] == "stream-error"
     assert stream.event() == {}
+
+
+def test_websockets_of_a_synchronous_view(site: Server, client: httpx.Client) -> None:
+    """django-grip's WebSocket-over-HTTP, with one worker of one thread for all sockets."""
+    with connect(site, "/chat/?who=ann") as ann, connect(site, "/chat/?who=bob") as bob:
+        for n in range(20):
+            ann.send(f"{n} \u20ac")
+        bob.send(bytes(range(256)))
+        bob.send("x" * 200_000)
+        assert [ann.message() for _ in range(20)] == [f"ann: {n} \u20ac" for n in range(20)]
+        assert bob.message() == bytes(range(256))[::-1]
+        assert bob.message() == "bob: " + "x" * 200_000
+        site.get("/broadcast/?text=all")
+        assert (ann.message(), bob.message()) == ("all", "all")
+        ann.send("bye")
+        assert ann.closed()[0] == 4001
+        assert bob.close(4002) == (4002, "")
+    with connect(site, "/chat/?who=cat") as cat:
+        cat.send("x")
+        assert cat.message() == "cat: x"
+    told = "bob left with 4002 and cat vanished"
+    eventually(lambda: client.get("/who_left/").text == told, "the view hears of both")
+    assert refused(site, "/chat/").text == "log in"
+    assert client.get("/chat/").status_code == 400
+    forged = {"Content-Type": "application/websocket-events", "Meta-Who": "ann", "Connection-Id": "1"}
+    assert client.post("/chat/", content=b"TEXT 2\r\nhi\r\n", headers=forged).status_code == 400
+
+
+def test_websockets_outlive_the_worker(site: Server) -> None:
+    with connect(site, "/chat/?who=ann") as ann:
+        ann.send("die")
+        site.wait_for("a worker ended in the middle of a WebSocket's message")
+        ann.send("still here")
+        assert ann.message() == "ann: still here"
+        site.get("/broadcast/?text=all")
+        assert ann.message() == "all"

@@ -89,6 +89,8 @@ type Options struct {
 	Holds Holds
 	// WebSockets are the bounds for connections that become WebSockets.
 	WebSockets WebSockets
+	// Posts are the bounds of WebSocket-over-HTTP.
+	Posts Posts
 	// Layer has the groups that WebSockets may be in. nil: there are no groups.
 	Layer Groups
 	// Files answers requests for static files, and opens those that applications name. Default: no static files, and
@@ -119,6 +121,8 @@ type Route struct {
 	RootPath string
 	// Urgent requests wait in front of all others.
 	Urgent bool
+	// Posts has the application asked by POST about WebSockets (WebSocket-over-HTTP), where answers are held (Holds.Hub).
+	Posts bool
 }
 
 // Handler is who answers requests: the dispatcher.
@@ -155,6 +159,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.Scheme, "http")
 	o.WebSockets.setDefaults()
 	o.Holds.setDefaults()
+	o.Posts.setDefaults()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -96,7 +96,7 @@ func (s *Server) closeTalks(n int64) {
 			return
 		}
 		c.mu.Lock()
-		if c.talk != nil && c.phase == phaseSocket && !c.ws.closing {
+		if c.phase == phaseSocket && (c.talk != nil || c.ws.posts != nil) && !c.ws.closing {
 			n--
 			c.answer.failed = dispatch.FailRestart.Name
 			c.closeSocket(dispatch.FailRestart.Close, "")

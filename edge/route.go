@@ -1,6 +1,11 @@
 package edge
 
-import "backline/dispatch"
+import (
+	"slices"
+
+	"backline/dispatch"
+	"backline/grip"
+)
 
 // choose decides where a request goes, which says how its body gets there and what its application is told.
 func (s *Server) choose(ex *dispatch.Exchange, a *outgoing) *Route {
@@ -9,6 +14,9 @@ func (s *Server) choose(ex *dispatch.Exchange, a *outgoing) *Route {
 		route = s.options.Route(&ex.Scope, false)
 	}
 	s.mark(ex, a)
+	if route.Posts {
+		s.disown(ex)
+	}
 	return route.take(ex, a)
 }
 
@@ -19,7 +27,10 @@ func (s *Server) chooseSocket(ex *dispatch.Exchange, a *outgoing) *Route {
 	if s.options.Route != nil {
 		route = s.options.Route(&ex.Scope, true)
 	}
-	if route == nil || !route.Handler.WebSockets() {
+	switch {
+	case route != nil && route.Posts && s.holds.Hub != nil:
+		route = s.posts(route)
+	case route == nil || !route.Handler.WebSockets():
 		return nil
 	}
 	s.mark(ex, a)
@@ -29,4 +40,15 @@ func (s *Server) chooseSocket(ex *dispatch.Exchange, a *outgoing) *Route {
 func (r *Route) take(ex *dispatch.Exchange, a *outgoing) *Route {
 	ex.Scope.RootPath, ex.Urgent, a.wsgi = r.RootPath, r.Urgent, r.Handler.WSGI()
 	return r
+}
+
+// disown takes from a client's request what would make it one of the edge's own, of WebSocket-over-HTTP: applications
+// believe what stands in those.
+func (*Server) disown(ex *dispatch.Exchange) {
+	for _, f := range ex.Scope.Fields {
+		if grip.IsEvents(f) {
+			ex.Scope.Fields = slices.DeleteFunc(ex.Scope.Fields, grip.IsEvents)
+			return
+		}
+	}
 }

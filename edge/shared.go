@@ -183,12 +183,19 @@ func (c *conn) Deliver(group string, p *channel.Publication) bool {
 		c.mu.Unlock()
 		return true
 	}
+	message := c.ws.membership.form(group, p)
+	if posts := c.ws.posts; posts != nil {
+		if message = posts.fits(group, p); message == nil && !(p.Close && posts.inbox.Wants(group, p)) {
+			c.mu.Unlock()
+			return true
+		}
+	}
 	if p.Close {
 		c.closeSocket(1000, "")
 		c.proceed()
 		return true
 	}
-	room := c.share(c.ws.membership.form(group, p))
+	room := c.share(message)
 	c.mu.Unlock()
 	return room
 }

@@ -255,7 +255,7 @@ func (t *talk) Fail(ex *dispatch.Exchange, why *dispatch.Failure) {
 		c.endTalk(why.Close, "")
 		t.drop(true)
 	case ex.Event.What == wire.EventReceive && why == dispatch.FailWorker:
-		c.server.messageLost(t)
+		c.server.messageLost(t.target)
 	case ex.Event.What == wire.EventReceive, ex.Event.What == wire.EventGap:
 		t.drop(false)
 		c.endTalk(why.Close, "")
@@ -288,7 +288,7 @@ func (c *conn) regain(n int) {
 
 // costOf is what a message from the client takes of what may wait.
 func (c *conn) costOf(data []byte, text bool) int {
-	if c.talk != nil {
+	if c.talk != nil || c.ws.posts != nil {
 		return len(data) + wire.MessageCost
 	}
 	return wire.Cost(data, text)
@@ -303,11 +303,11 @@ func (s *Server) talkOver() {
 }
 
 // messageLost says that a worker has ended with a message in its hands.
-func (s *Server) messageLost(t *talk) {
+func (s *Server) messageLost(target []byte) {
 	lost := s.lost.Add(1)
 	if s.notices.lost.due(s.clock.Load(), time.Second) {
 		s.options.Log.Error("a worker ended in the middle of a WebSocket's message, which is lost; the socket goes on",
-			"target", string(t.target), "lost_so_far", lost)
+			"target", string(target), "lost_so_far", lost)
 	}
 }
 

@@ -66,6 +66,8 @@ type socket struct {
 
 	asked bool // the worker wants the connection
 
+	posts *posts // nil unless the application is asked by POST
+
 	heard  int64 // when the client last sent anything
 	pinged int64 // when it was last asked for a sign of life, 0 when it has given one
 
@@ -250,6 +252,15 @@ func (c *conn) closeSocket(code int, reason string) {
 
 // checkSocket looks at a socket's deadlines and gives when it wants to be looked at again.
 func (c *conn) checkSocket(now int64, waited time.Duration) (again int64) {
+	again = c.checkLife(now, waited)
+	if p := c.ws.posts; p != nil {
+		again = min(again, p.check(now))
+	}
+	return again
+}
+
+// checkLife is checkSocket for what all sockets have.
+func (c *conn) checkLife(now int64, waited time.Duration) (again int64) {
 	ws, o := c.ws, &c.server.options.WebSockets
 	switch {
 	case ws.closing && waited > closeTime, !c.out.empty() && waited > o.WriteTimeout:

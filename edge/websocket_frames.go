@@ -63,23 +63,34 @@ func (c *conn) readFrame() (operation, bool) {
 		if !ws.closing {
 			var pong [128]byte
 			c.write(websocket.AppendFrame(pong[:0], websocket.Pong, event.Data))
+			return c.tellPosts("PING", event.Data)
 		}
 	case websocket.Close:
 		c.closeSocket(event.Code, "") // the client's own code is the answer (RFC 6455 5.5.1)
 		ws.reason = string(event.Data)
 		ws.over, ws.parted = true, true
-	case websocket.None, websocket.Pong:
+		if ws.posts != nil {
+			ws.posts.parted = true
+		}
+	case websocket.Pong:
+		if !ws.closing && len(event.Data) > 0 { // our own pings have no content
+			return c.tellPosts("PONG", event.Data)
+		}
+	case websocket.None:
 	}
 	return opNone, true
 }
 
 // sendMessage passes a message on, without the lock.
 func (c *conn) sendMessage(ex *dispatch.Exchange) {
-	data, text, t := c.ws.message, c.ws.text, c.talk
+	data, text, t, p := c.ws.message, c.ws.text, c.talk, c.ws.posts
 	c.mu.Unlock()
-	if t != nil {
+	switch {
+	case p != nil:
+		p.receive(data, text)
+	case t != nil:
 		t.receive(data, text)
-	} else {
+	default:
 		ex.SendMessage(data, text)
 	}
 	c.mu.Lock()
@@ -88,11 +99,14 @@ func (c *conn) sendMessage(ex *dispatch.Exchange) {
 
 // tellClosed tells the worker how the socket has ended, without the lock.
 func (c *conn) tellClosed(ex *dispatch.Exchange) {
-	code, reason, t := c.ws.code, c.ws.reason, c.talk
+	code, reason, t, p := c.ws.code, c.ws.reason, c.talk, c.ws.posts
 	c.mu.Unlock()
-	if t != nil {
+	switch {
+	case p != nil:
+		p.end(code, reason)
+	case t != nil:
 		t.end(code, reason)
-	} else {
+	default:
 		ex.CloseSocket(code, reason)
 	}
 	c.mu.Lock()

@@ -36,6 +36,17 @@ func (l *Listener) find(name string) *Channel {
 	return nil
 }
 
+// Forget takes a channel out.
+func (l *Listener) Forget(name string) {
+	l.Channels = slices.DeleteFunc(l.Channels, func(c Channel) bool { return c.Name == name })
+}
+
+// Filters tells whether Render may change what is published.
+func (l *Listener) Filters(name string, p *channel.Publication) bool {
+	c := l.find(name)
+	return len(p.Filters) > 0 || c != nil && len(c.Filters) > 0
+}
+
 // Wants tells whether a publication to a channel is for this listener, by the channel's filters.
 func (l *Listener) Wants(name string, p *channel.Publication) bool {
 	c := l.find(name)

@@ -67,6 +67,7 @@ func edgeOptions(c *config.Config, room capacity, a *access, log *slog.Logger) e
 		PingInterval: orNone(c.WebSocketPingInterval), PingTimeout: orNone(c.WebSocketPingTimeout),
 		Keep: !c.WebSocketHandover,
 	}
+	options.Posts = edge.Posts{Reply: int(c.WebSocketOverHTTPReply), Retries: c.WebSocketOverHTTPRetries}
 	if a != nil {
 		options.Access = a
 	}

@@ -85,7 +85,7 @@ func (p *pools) add(name string, a *application, log *journal, listeners []*edge
 		return nil, err
 	}
 	each := &pool{name: name, config: a.config, app: a, dispatcher: dispatcher}
-	each.plain = edge.Route{Handler: dispatcher, RootPath: a.config.RootPath}
+	each.plain = edge.Route{Handler: dispatcher, RootPath: a.config.RootPath, Posts: each.posts()}
 	each.urgent = each.plain
 	each.urgent.Urgent = true
 	return each, p.supervise(each, newObserver(attachTo(dispatcher)), defaults, log)
@@ -114,6 +114,12 @@ func (p *pools) supervise(each *pool, o *observer, defaults wire.Defaults, log *
 
 // answers tells whether requests may be led to it.
 func (p *pool) answers() bool { return p.tcp == nil && len(p.config.Channels) == 0 }
+
+// posts tells whether its application is asked by POST about WebSockets.
+func (p *pool) posts() bool { return p.config.WebSocketOverHTTP && p.config.Grip }
+
+// sockets tells whether clients may have WebSockets of it.
+func (p *pool) sockets() bool { return p.posts() || p.dispatcher.WebSockets() }
 
 // serving is what the worker that came up last said of itself.
 func (p *pool) serving() wire.Up { return p.dispatcher.Serving() }
@@ -231,7 +237,7 @@ func (p *pools) bootTimeout() time.Duration {
 // called with events of sockets have none; they end when the edge has no such sockets any more.
 func (p *pools) HandOver(events bool) {
 	for _, each := range p.all {
-		if (each.serving().Interface == socketsInterface) == events {
+		if (each.serving().Interface == socketsInterface || each.posts()) == events {
 			each.supervisor.HandOver()
 		}
 	}

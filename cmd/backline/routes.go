@@ -25,7 +25,7 @@ func (p *pools) choose(scope *backline.Scope, webSocket bool) *edge.Route {
 		switch {
 		case !webSocket && p.urgent(scope):
 			return &each.urgent
-		case !webSocket || each.dispatcher.WebSockets():
+		case !webSocket || each.sockets():
 			return &each.plain
 		}
 	}
@@ -45,12 +45,12 @@ func (p *pools) urgent(scope *backline.Scope) bool {
 	return false
 }
 
-// direct adds to the edge's options who answers requests. With one pool, and no request that is more urgent than
-// others, there is nothing to choose.
+// direct adds to the edge's options who answers requests. With one pool, no request that is more urgent than
+// others, and no WebSockets by POST, there is nothing to choose.
 func (p *pools) direct(options *edge.Options) {
 	options.RootPath = p.first().config.RootPath
 	requests := slices.DeleteFunc(slices.Clone(p.all), func(each *pool) bool { return !each.answers() })
-	if len(requests) > 1 || len(p.health) > 0 {
+	if len(requests) > 1 || len(p.health) > 0 || p.first().posts() {
 		options.Route = p.choose
 	}
 }
@@ -78,7 +78,7 @@ func (p *pools) routesTo(pool int) string {
 func (p *pools) checkSockets() error {
 	for _, r := range p.table.Rules() {
 		each := p.all[r.To]
-		if r.Protocol != route.WebSocket || each.dispatcher.WebSockets() {
+		if r.Protocol != route.WebSocket || each.sockets() {
 			continue
 		}
 		up := each.dispatcher.Serving()

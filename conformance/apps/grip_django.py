@@ -26,8 +26,8 @@ from django.urls import include, path  # noqa: E402
 from django_eventstream import send_event  # noqa: E402
 from django_eventstream.channelmanager import DefaultChannelManager  # noqa: E402
 from django_eventstream.utils import publish_kick  # noqa: E402
-from django_grip import publish, set_hold_longpoll, set_hold_stream  # noqa: E402
-from gripcontrol import Channel, HttpResponseFormat, HttpStreamFormat  # noqa: E402
+from django_grip import publish, set_hold_longpoll, set_hold_stream, websocket_only  # noqa: E402
+from gripcontrol import Channel, HttpResponseFormat, HttpStreamFormat, WebSocketMessageFormat  # noqa: E402
 
 call_command("migrate", verbosity=0, run_syncdb=True)
 assert DefaultChannelManager
@@ -77,8 +77,50 @@ def about(request):
     return HttpResponse(f"{request.grip.proxied} {request.grip.signed} {sorted(request.grip.features)}")
 
 
+@websocket_only
+def chat(request):
+    ws = request.wscontext
+    if ws.is_opening():
+        if request.GET.get("who") is None:
+            return HttpResponse("log in", status=401)
+        ws.accept()
+        ws.subscribe("chat")
+        ws.meta["who"] = request.GET["who"]
+    while ws.can_recv():
+        try:
+            message = ws.recv()
+        except OSError:
+            left.append(ws.meta["who"] + " vanished")
+            break
+        if message is None:
+            left.append(f"{ws.meta['who']} left with {ws.close_code}")
+            ws.close(ws.close_code)
+            break
+        if message == "bye":
+            ws.close(4001)
+        elif message == "die":
+            os.kill(os.getpid(), 9)
+        elif isinstance(message, bytes):
+            ws.send_binary(message[::-1])
+        else:
+            ws.send(f"{ws.meta['who']}: {message}")
+
+
+left: list[str] = []
+
+
+def who_left(request):
+    return HttpResponse(" and ".join(left))
+
+
+def broadcast(request):
+    publish("chat", WebSocketMessageFormat(request.GET["text"]), blocking=True)
+    return HttpResponse("said")
+
+
+views = (poll, stream, say, close, event, silently, kick, about, chat, who_left, broadcast)
 urlpatterns = [
-    *(path(f"{each.__name__}/", each) for each in (poll, stream, say, close, event, silently, kick, about)),
+    *(path(f"{each.__name__}/", each) for each in views),
     path("events/", include("django_eventstream.urls"), {"channels": ["room", "other"]}),
 ]
 application = get_wsgi_application()

@@ -18,12 +18,13 @@ type Publishing struct {
 	Keys []grip.Key
 	// Publish takes what was sent, or says what is wrong with it.
 	Publish func(items []byte) error
+	// Recover has everybody who waits ask the application what was missed (POST /recover).
+	Recover func()
 }
 
-// MaxPublish is how long a request to publish may be.
-const MaxPublish = 1 << 20
+func isPublish(path string) bool { return path == "/publish/" || path == "/publish" || isRecover(path) }
 
-func isPublish(path string) bool { return path == "/publish/" || path == "/publish" }
+func isRecover(path string) bool { return path == "/recover" || path == "/recover/" }
 
 func (p *Publishing) take(ex *dispatch.Exchange) {
 	switch {
@@ -34,6 +35,9 @@ func (p *Publishing) take(ex *dispatch.Exchange) {
 	case len(p.Keys) > 0 && !p.knows(&ex.Scope):
 		respond(ex, 401, textPlain, []byte("A token of one of grip_keys is needed, or the key itself.\n"),
 			field("WWW-Authenticate", "Bearer"))
+	case isRecover(string(ex.Scope.Path)):
+		p.Recover()
+		respond(ex, 200, textPlain, []byte("Updated\n"))
 	default:
 		if err := p.Publish(ex.Body); err != nil {
 			respond(ex, 400, textPlain, []byte(err.Error()+"\n"))

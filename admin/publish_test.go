@@ -15,6 +15,8 @@ import (
 	"backline/grip"
 )
 
+const maxPublish = 1 << 20
+
 // publishTo runs a server that takes publications, and gives its address and what it took.
 func publishTo(t *testing.T, keys ...grip.Key) (url string, took chan string) {
 	t.Helper()
@@ -23,14 +25,14 @@ func publishTo(t *testing.T, keys ...grip.Key) (url string, took chan string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := edge.Options{MaxBody: admin.MaxPublish, WholeBody: admin.MaxPublish, BodyMemory: admin.MaxPublish}
+	options := edge.Options{MaxBody: maxPublish, WholeBody: maxPublish, BodyMemory: maxPublish}
 	publishing := &admin.Publishing{Keys: keys, Publish: func(items []byte) error {
 		if len(items) == 0 {
 			return errors.New("nothing to publish")
 		}
 		took <- string(items)
 		return nil
-	}}
+	}, Recover: func() { took <- "recover" }}
 	server := edge.New(options, admin.New(nil, nil, publishing))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -64,7 +66,7 @@ func post(t *testing.T, url, body, authorization string) (status int, said strin
 func TestPublish(t *testing.T) {
 	t.Parallel()
 	url, took := publishTo(t)
-	long := strings.Repeat("x", admin.MaxPublish)
+	long := strings.Repeat("x", maxPublish)
 	for _, body := range []string{"{}", long} {
 		if status, said := post(t, url, body, ""); status != 200 || said != "Published\n" {
 			t.Fatalf("%d bytes: %d %q", len(body), status, said)
@@ -101,5 +103,18 @@ func TestPublishWithKeys(t *testing.T) {
 		} else if got == 200 {
 			<-took
 		}
+	}
+}
+
+// TestRecover: for whoever may publish, and nobody else.
+func TestRecover(t *testing.T) {
+	t.Parallel()
+	url, took := publishTo(t, grip.Key{Issuer: "me", Secret: []byte("secret")})
+	url = strings.TrimSuffix(url, "/publish/") + "/recover/"
+	if status, _ := post(t, url, "", "Bearer x"); status != 401 || len(took) != 0 {
+		t.Error(status)
+	}
+	if status, said := post(t, url, "", "Basic "+base64.StdEncoding.EncodeToString([]byte("me:secret"))); status != 200 || said != "Updated\n" || <-took != "recover" {
+		t.Error(status, said)
 	}
 }

@@ -123,25 +123,28 @@ type Config struct {
 	HoldBody         int64
 	HoldBacklog      int
 
-	WebSocketMaxMessage         int64
-	WebSocketMaxFragments       int
-	WebSocketWindow             int64
-	WebSocketQueue              int64
-	WebSocketState              int64
-	WebSocketRedeliver          bool
-	WebSocketOverHTTP           bool
-	WebSocketOverHTTPReply      int64
-	WebSocketOverHTTPRetries    int
-	WebSocketGroups             int
-	WebSocketCompression        bool
-	WebSocketHandover           bool
-	WebSocketCompressionLevel   int
-	WebSocketCompressionMinSize int64
-	WebSocketCompressionWindow  int
-	WebSocketPingInterval       time.Duration // 0: never
-	WebSocketPingTimeout        time.Duration // 0: for ever
-	WebSocketWriteTimeout       time.Duration
-	WebSocketDrain              time.Duration // 0: at once
+	WebSocketMaxMessage          int64
+	WebSocketMaxFragments        int
+	WebSocketWindow              int64
+	WebSocketQueue               int64
+	WebSocketState               int64
+	WebSocketRedeliver           bool
+	PublishMaxBody               int64
+	PublishRemember, PublishWait time.Duration
+	PublishPending, PublishIDs   int
+	WebSocketOverHTTP            bool
+	WebSocketOverHTTPReply       int64
+	WebSocketOverHTTPRetries     int
+	WebSocketGroups              int
+	WebSocketCompression         bool
+	WebSocketHandover            bool
+	WebSocketCompressionLevel    int
+	WebSocketCompressionMinSize  int64
+	WebSocketCompressionWindow   int
+	WebSocketPingInterval        time.Duration // 0: never
+	WebSocketPingTimeout         time.Duration // 0: for ever
+	WebSocketWriteTimeout        time.Duration
+	WebSocketDrain               time.Duration // 0: at once
 
 	Channels          []string // of a pool that works them off; empty for all others
 	ChannelMaxMessage int64

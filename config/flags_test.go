@@ -27,7 +27,7 @@ func TestEverySpellingSetsTheSame(t *testing.T) {
 		"retry": "off", "access_logformat": "json", "socket_mode": "0600", "max_worker_memory": "64MiB", "python": "python3.13",
 		"access_logfile": "a.log", "log_file": "b.log", "pid": "p", "temp_dir": "t", "admin_bind": ":9", "reload_dir": "src", "workers": "9",
 		"compute_workers": "9", "compute_nice": "9",
-		"websocket_window": "8KiB", "websocket_queue": "8KiB", "websocket_state": "1KiB", "websocket_redeliver": "true", "websocket_over_http": "true", "websocket_over_http_reply": "8KiB", "websocket_over_http_retries": "9", "websocket_workers": "9", "websocket_compression_level": "6", "websocket_compression_window": "9", "answer_memory": "64KiB", "stream_window": "64KiB",
+		"websocket_window": "8KiB", "websocket_queue": "8KiB", "websocket_state": "1KiB", "websocket_redeliver": "true", "websocket_over_http": "true", "publish_max_body": "8KiB", "publish_remember": "9s", "publish_wait": "9s", "publish_pending": "9", "publish_ids": "9", "websocket_over_http_reply": "8KiB", "websocket_over_http_retries": "9", "websocket_workers": "9", "websocket_compression_level": "6", "websocket_compression_window": "9", "answer_memory": "64KiB", "stream_window": "64KiB",
 		"tcp": ":9000=a:b", "health_paths": "/a", "static": "/s/=a", "accel": "/p/=a", "compress_codings": "gzip", "compress_types": "a/b", "compress_level": "small", "history": "a=1/1s", "channel_window": "1MiB",
 		"bus": "nats://a:1", "bus_listen": "127.0.0.1:9", "bus_peers": "127.0.0.1:9", "bus_buffer": "2MiB",
 	}

@@ -1,7 +1,47 @@
 package config
 
+import "slices"
+
 func gripRows() []Setting {
 	const group = "Held answers"
+	return slices.Concat(holdRows(group), publishRows(group))
+}
+
+// publishRows are about what publishers send.
+func publishRows(group string) []Setting {
+	return []Setting{
+		{
+			Key: "publish_max_body", Flags: []string{"publish-max-body"}, Kind: KindSize, Default: "1MiB", Unit: "bytes", Min: "1KiB", Max: "64MiB", Group: group,
+			Help:  "Longest body of a POST /publish/; a longer one is answered with 413.",
+			field: func(c *Config) any { return &c.PublishMaxBody },
+		},
+		{
+			Key: "publish_remember", Flags: []string{"publish-remember"}, Kind: KindDuration, Default: "60s", Unit: "seconds", Max: longest, Group: group,
+			Zero:  "ids are not remembered: what is published twice arrives twice, and in the order in which it comes",
+			Help:  "How long a publication's id is remembered, by channel: what comes again under it meanwhile, from a publisher that tries again for instance, is left out.",
+			field: func(c *Config) any { return &c.PublishRemember },
+		},
+		{
+			Key: "publish_wait", Flags: []string{"publish-wait"}, Kind: KindDuration, Default: "5s", Unit: "seconds", Max: "60s", Group: group, Zero: "none waits",
+			Help: "How long a publication waits whose prev-id is not the last id of its channel: those of several publishers may overtake each other. Afterwards it arrives all " +
+				"the same, and streams that have a Grip-Link ask for what is missing.",
+			field: func(c *Config) any { return &c.PublishWait },
+		},
+		{
+			Key: "publish_pending", Flags: []string{"publish-pending"}, Kind: KindInt, Default: "100", Unit: "publications", Min: "1", Max: "10000", Group: group,
+			Help:  "Publications of one channel that may wait so; then the one that came first arrives.",
+			field: func(c *Config) any { return &c.PublishPending },
+		},
+		{
+			Key: "publish_ids", Flags: []string{"publish-ids"}, Kind: KindInt, Default: "100000", Unit: "ids", Min: "1", Max: "10000000", Group: group,
+			Help:  "Ids that are remembered at a time, of all channels; then the oldest is forgotten. Each takes some 200 bytes.",
+			field: func(c *Config) any { return &c.PublishIDs },
+		},
+	}
+}
+
+// holdRows are about answers that are held.
+func holdRows(group string) []Setting {
 	return []Setting{
 		{
 			Key: "grip", Flags: []string{"grip"}, Kind: KindBool, Default: "true", Unit: "switch", Group: group,

@@ -316,14 +316,13 @@ func TestPostsAcceptedInPart(t *testing.T) {
 	p := asking(t, func(o *Options) { o.Posts.Retries = 2 })
 	c := p.opened("")
 	c.say(frame(1, "first"))
-	first := p.next("TEXT:first")
-	c.say(frame(1, "second"))
-	first.reply("Content-Bytes-Accepted: 3")
+	p.next("TEXT:first").reply("Content-Bytes-Accepted: 3")
 	again := p.next("TEXT:st")
 	if again.fields.Get("Content-Bytes-Replayed") != "2" {
 		t.Error(again.fields)
 	}
 	again.reply("Content-Bytes-Accepted: 2")
+	c.say(frame(1, "second"))
 	for range 3 {
 		p.next("TEXT:second").reply("Content-Bytes-Accepted: 0")
 	}

@@ -13,6 +13,7 @@ import (
 type Item struct {
 	Channel     string
 	Publication *channel.Publication
+	Unordered   bool // it waits for none before it, and none waits for it (no-seq)
 }
 
 type publication struct {
@@ -24,6 +25,7 @@ type item struct {
 	ID      string          `json:"id"`
 	PrevID  string          `json:"prev-id"` //nolint:tagliatelle // GRIP's own spelling
 	Meta    map[string]text `json:"meta"`
+	NoSeq   bool            `json:"no-seq"` //nolint:tagliatelle // as above
 	Formats *formats        `json:"formats"`
 	formats                 // as Python's pubcontrol has them: directly
 }
@@ -71,7 +73,7 @@ func ParsePublish(body []byte) ([]Item, error) {
 		if err != nil {
 			return nil, fmt.Errorf("item %d: %w", i, err)
 		}
-		items = append(items, Item{each.Channel, p})
+		items = append(items, Item{each.Channel, p, each.NoSeq})
 	}
 	return items, nil
 }

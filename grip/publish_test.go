@@ -29,7 +29,7 @@ func TestParsePublish(t *testing.T) {
 			Response: &channel.Response{Status: 200, Header: [][2]string{{"Content-Type", "text/plain"}}, Body: []byte("hi")},
 			Socket:   &channel.SocketMessage{Data: []byte("hi"), Text: true},
 		}},
-		{Channel: "b", Publication: &channel.Publication{Close: true}},
+		{Channel: "b", Publication: &channel.Publication{Close: true}, Unordered: true},
 		{Channel: "c", Publication: &channel.Publication{Refresh: true}},
 		{Channel: "d", Publication: &channel.Publication{Stream: []byte{}, Socket: &channel.SocketMessage{Data: []byte{0}}}},
 	}

@@ -37,7 +37,7 @@ const (
 func (s *server) newAdmin() (*edge.Server, error) {
 	options := edge.Options{
 		Head:    h1.Limits{RequestLine: 1 << 10, HeaderBlock: 8 << 10, HeaderFields: 50},
-		MaxBody: admin.MaxPublish, WholeBody: admin.MaxPublish, BodyMemory: admin.MaxPublish,
+		MaxBody: s.config.PublishMaxBody, WholeBody: int(s.config.PublishMaxBody), BodyMemory: int(s.config.PublishMaxBody),
 		HeaderTimeout: adminPatience, WriteTimeout: adminPatience, KeepAlive: time.Minute,
 		MaxConnections: adminConnections, Pollers: 1, Log: s.log.Logger,
 	}

@@ -16,11 +16,12 @@ import (
 // channels joins processes to the hub, of which there is one a server: workers of every pool, and those that connect to
 // the control socket. It implements dispatch.Sessions.
 type channels struct {
-	hub     *channel.Hub
-	layer   session.Hub   // what processes see: the hub, or with other servers the node
-	node    *cluster.Node // nil without a bus
-	options session.Options
-	dropped atomic.Uint64 // group messages that processes did not read in time
+	hub       *channel.Hub
+	layer     session.Hub   // what processes see: the hub, or with other servers the node
+	node      *cluster.Node // nil without a bus
+	options   session.Options
+	publisher *publisher
+	dropped   atomic.Uint64 // group messages that processes did not read in time
 }
 
 func newChannels(loaded *config.Loaded, log *journal) (*channels, error) {
@@ -40,6 +41,7 @@ func newChannels(loaded *config.Loaded, log *journal) (*channels, error) {
 		Window: int(c.ChannelWindow), MaxMessage: int(c.ChannelMaxMessage), Log: log.Logger, Dropped: &made.dropped,
 	}
 	made.options.Publish = made.publish
+	made.publisher = newPublisher(c, made.layer.Publish)
 	return made, nil
 }
 
@@ -62,6 +64,7 @@ func hubOptions(c *config.Config, log *journal) channel.Options {
 // start runs the hub, and joins it to others.
 func (c *channels) start(all *parts) {
 	all.start(c.hub.Run)
+	all.start(c.publisher.Run)
 	if c.node != nil {
 		all.start(c.node.Run)
 	}

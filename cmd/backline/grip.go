@@ -57,7 +57,7 @@ func (s *server) publishing() *admin.Publishing {
 	if !s.config.Grip {
 		return nil
 	}
-	return &admin.Publishing{Keys: gripKeys(s.config), Publish: s.pools.channels.publish}
+	return &admin.Publishing{Keys: gripKeys(s.config), Publish: s.pools.channels.publish, Recover: s.edge.Recover}
 }
 
 // publish gives items to those who hold answers.
@@ -66,8 +66,6 @@ func (c *channels) publish(body []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, each := range items {
-		c.layer.Publish(each.Channel, each.Publication)
-	}
+	c.publisher.take(items)
 	return nil
 }

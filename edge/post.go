@@ -108,7 +108,8 @@ func (h *posting) Submit(ex *dispatch.Exchange) {
 	p := &posts{conn: c, server: h.server, route: h.route, id: rand.Text(), target: bytes.Clone(ex.Scope.Target)}
 	p.scope = ex.Scope
 	p.scope.Scheme = "http" + ex.Scope.Scheme[len("ws"):]
-	p.scope.Method, p.scope.Target, p.scope.Path, p.scope.Query, p.scope.Fields, p.scope.Protocols = nil, nil, nil, nil, nil, nil
+	p.scope.Method, p.scope.Target, p.scope.Path, p.scope.Query = nil, nil, nil, nil
+	p.scope.Fields, p.scope.Protocols = nil, nil
 	p.scope.WebSocket = false
 	p.head = appendPostFields(nil, ex.Scope.Fields)
 	c.ws.posts = p

@@ -141,7 +141,7 @@ func (*post) Hint(*dispatch.Exchange, []backline.Field) {}
 func (one *post) finish() {
 	p := one.posts
 	if one.bad {
-		p.server.complain(one.ex, "answers a WebSocket's events with a file, or with more than websocket_over_http_reply allows")
+		p.server.complain(one.ex, complaintReply)
 		one.ex.Release()
 		p.abort(dispatch.FailApp)
 		return
@@ -167,6 +167,8 @@ func (p *posts) stuck() bool {
 	defer p.mu.Unlock()
 	return p.idle
 }
+
+const complaintReply = "answers a WebSocket's events with a file, or with more than websocket_over_http_reply allows"
 
 // Fail implements dispatch.Client. What no worker has begun is tried again; a message that has gone with its worker
 // does not end the socket, like a talk's.

@@ -99,7 +99,7 @@ func (p *posts) refuse(got *unfinished) {
 			c.page(403, "The application refused this WebSocket.", 0)
 			c.endAnswer()
 		case got.status < 300:
-			p.server.complain(c.ex, "answers a WebSocket's events with an ordinary answer, as if it did not know WebSocket-over-HTTP")
+			p.server.complain(c.ex, "answers a WebSocket's events as if it did not know WebSocket-over-HTTP")
 			c.page(404, "There is no WebSocket here.", 0)
 			c.endAnswer()
 		default:

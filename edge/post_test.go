@@ -31,7 +31,7 @@ type asked struct {
 
 func text(data string) grip.Event { return grip.Event{Type: "TEXT", Content: []byte(data)} }
 
-var open = grip.Event{Type: "OPEN"} //nolint:gochecknoglobals // never written
+var open = grip.Event{Type: "OPEN"}
 
 // names gives events as text: "OPEN TEXT:hi".
 func (a *asked) names() string {
@@ -131,7 +131,7 @@ func (p *postee) opened(fields string, events ...grip.Event) *caller {
 	c.say(upgrade + "\r\n")
 	p.next("OPEN").reply(fields, append([]grip.Event{open}, events...)...)
 	answer, err := http.ReadResponse(c.in, nil)
-	if err != nil || answer.StatusCode != 101 {
+	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
 		p.t.Fatal(answer, err)
 	}
 	return c
@@ -152,7 +152,7 @@ func TestPosts(t *testing.T) {
 	f := first.fields
 	for name, want := range map[string]string{
 		"Cookie": "a=b", "Content-Type": grip.EventsType, "Accept": grip.EventsType, "Grip-Sig": "", "Meta-User": "", "Upgrade": "",
-		"Sec-Websocket-Key": "", "Sec-Websocket-Extensions": "grip", "Sec-Websocket-Protocol": "x, y", "Content-Length": "6",
+		"Sec-WebSocket-Key": "", "Sec-WebSocket-Extensions": "grip", "Sec-WebSocket-Protocol": "x, y", "Content-Length": "6",
 	} {
 		if got := strings.Join(f.Values(name), "|"); got != want {
 			t.Errorf("%s is %q, expected %q", name, got, want)
@@ -164,7 +164,7 @@ func TestPosts(t *testing.T) {
 	}
 	first.reply(gripField+"\nX-App: yes\nSet-Meta-User: 7\nSec-WebSocket-Protocol: y", open, text("m:hello"), text("n:nobody"))
 	answer, err := http.ReadResponse(c.in, nil)
-	if err != nil || answer.StatusCode != 101 || answer.Header.Get("X-App") != "yes" || answer.Header.Get("Sec-WebSocket-Protocol") != "y" ||
+	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols || answer.Header.Get("X-App") != "yes" || answer.Header.Get("Sec-WebSocket-Protocol") != "y" ||
 		answer.Header.Get("Set-Meta-User") != "" || answer.Header.Get("Content-Type") != "" {
 		t.Fatal(answer, err)
 	}
@@ -173,7 +173,7 @@ func TestPosts(t *testing.T) {
 	}
 	c.say(frame(1, "one"))
 	second := p.next("TEXT:one")
-	if second.fields.Get("Connection-Id") != id || second.fields.Get("Meta-User") != "7" || second.fields.Get("Sec-Websocket-Extensions") != "" {
+	if second.fields.Get("Connection-Id") != id || second.fields.Get("Meta-User") != "7" || second.fields.Get("Sec-WebSocket-Extensions") != "" {
 		t.Error(second.fields)
 	}
 	c.say(frame(1, "two") + frame(2, "\x00\r\n") + frame(9, "ping") + frame(10, "pong"))

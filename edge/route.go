@@ -45,10 +45,7 @@ func (r *Route) take(ex *dispatch.Exchange, a *outgoing) *Route {
 // disown takes from a client's request what would make it one of the edge's own, of WebSocket-over-HTTP: applications
 // believe what stands in those.
 func (*Server) disown(ex *dispatch.Exchange) {
-	for _, f := range ex.Scope.Fields {
-		if grip.IsEvents(f) {
-			ex.Scope.Fields = slices.DeleteFunc(ex.Scope.Fields, grip.IsEvents)
-			return
-		}
+	if slices.ContainsFunc(ex.Scope.Fields, grip.IsEvents) {
+		ex.Scope.Fields = slices.DeleteFunc(ex.Scope.Fields, grip.IsEvents)
 	}
 }

@@ -185,7 +185,7 @@ func (c *conn) Deliver(group string, p *channel.Publication) bool {
 	}
 	message := c.ws.membership.form(group, p)
 	if posts := c.ws.posts; posts != nil {
-		if message = posts.fits(group, p); message == nil && !(p.Close && posts.inbox.Wants(group, p)) {
+		if message = posts.fits(group, p); message == nil && (!p.Close || !posts.inbox.Wants(group, p)) {
 			c.mu.Unlock()
 			return true
 		}

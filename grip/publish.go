@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 
 	"backline"
 	"backline/channel"
@@ -13,11 +14,12 @@ import (
 type Item struct {
 	Channel     string
 	Publication *channel.Publication
-	Unordered   bool // it waits for none before it, and none waits for it (no-seq)
+	Digest      uint64 // of all that was sent, where it has an id: the same publication sent again has the same
+	Unordered   bool   // it waits for none before it, and none waits for it (no-seq)
 }
 
 type publication struct {
-	Items []item `json:"items"`
+	Items []json.RawMessage `json:"items"`
 }
 
 type item struct {
@@ -67,13 +69,22 @@ func ParsePublish(body []byte) ([]Item, error) {
 		return nil, errors.New(`there is nothing to publish; expected {"items": [{"channel": ..., "formats": {...}}]}`)
 	}
 	items := make([]Item, 0, len(read.Items))
-	for i := range read.Items {
-		each := &read.Items[i]
+	for i, raw := range read.Items {
+		var each item
+		if err := json.Unmarshal(raw, &each); err != nil {
+			return nil, fmt.Errorf("item %d: the publication cannot be read: %w", i, err)
+		}
 		p, err := each.publication()
 		if err != nil {
 			return nil, fmt.Errorf("item %d: %w", i, err)
 		}
-		items = append(items, Item{each.Channel, p, each.NoSeq})
+		one := Item{Channel: each.Channel, Publication: p, Unordered: each.NoSeq}
+		if p.ID != "" {
+			hash := fnv.New64a()
+			_, _ = hash.Write(raw)
+			one.Digest = hash.Sum64()
+		}
+		items = append(items, one)
 	}
 	return items, nil
 }

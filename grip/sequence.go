@@ -17,15 +17,24 @@ type Sequence struct {
 	// IDs is how many ids are known at a time, of all channels; then the oldest is forgotten.
 	IDs int
 
-	seen    map[[2]string]bool // channel and id
-	ages    []remembered       // the same, the oldest first
-	last    map[string]string  // the last id of each channel, for as long as it is known
+	seen    map[identity]bool
+	ages    []remembered      // the same, the oldest first
+	last    map[string]string // the last id of each channel, for as long as it is known
 	waiting map[string][]pending
 }
 
-type remembered struct {
+// identity is what makes a publication the same as another one. Some applications use an id again for something else
+// (django-eventstream's kicks), so the id alone does not.
+type identity struct {
 	channel, id string
-	until       time.Time
+	digest      uint64
+}
+
+func (i *Item) identity() identity { return identity{i.Channel, i.Publication.ID, i.Digest} }
+
+type remembered struct {
+	identity
+	until time.Time
 }
 
 type pending struct {
@@ -38,10 +47,10 @@ type pending struct {
 func (s *Sequence) Take(item Item, now time.Time) (ready []Item) {
 	s.forget(now)
 	p := item.Publication
-	if p.ID != "" && s.seen[[2]string{item.Channel, p.ID}] {
+	if p.ID != "" && s.seen[item.identity()] {
 		return nil
 	}
-	s.remember(item.Channel, p.ID, now)
+	s.remember(&item, now)
 	last, known := s.last[item.Channel]
 	if item.Unordered || p.PrevID == "" || !known || last == p.PrevID || s.Wait <= 0 {
 		return s.follow(nil, item)
@@ -49,9 +58,8 @@ func (s *Sequence) Take(item Item, now time.Time) (ready []Item) {
 	if s.waiting == nil {
 		s.waiting = map[string][]pending{}
 	}
-	queue := append(s.waiting[item.Channel], pending{item, now.Add(s.Wait)})
-	s.waiting[item.Channel] = queue
-	if len(queue) > s.Pending {
+	s.waiting[item.Channel] = append(s.waiting[item.Channel], pending{item, now.Add(s.Wait)})
+	if len(s.waiting[item.Channel]) > s.Pending {
 		return s.release(item.Channel)
 	}
 	return nil
@@ -68,7 +76,7 @@ func (s *Sequence) follow(ready []Item, item Item) []Item {
 		if s.last == nil {
 			s.last = map[string]string{}
 		}
-		if s.seen[[2]string{name, id}] {
+		if s.seen[item.identity()] {
 			s.last[name] = id
 		}
 		next := slices.IndexFunc(s.waiting[name], func(p pending) bool { return p.item.Publication.PrevID == id })
@@ -115,15 +123,15 @@ func (s *Sequence) Due() (due time.Time, waits bool) {
 	return due, waits
 }
 
-func (s *Sequence) remember(channel, id string, now time.Time) {
-	if id == "" || s.Remember <= 0 {
+func (s *Sequence) remember(item *Item, now time.Time) {
+	if item.Publication.ID == "" || s.Remember <= 0 {
 		return
 	}
 	if s.seen == nil {
-		s.seen = map[[2]string]bool{}
+		s.seen = map[identity]bool{}
 	}
-	s.seen[[2]string{channel, id}] = true
-	s.ages = append(s.ages, remembered{channel, id, now.Add(s.Remember)})
+	s.seen[item.identity()] = true
+	s.ages = append(s.ages, remembered{item.identity(), now.Add(s.Remember)})
 	if len(s.ages) > s.IDs {
 		s.forgetFirst()
 	}
@@ -141,7 +149,7 @@ func (s *Sequence) forgetFirst() {
 	if s.ages = s.ages[1:]; len(s.ages) == 0 {
 		s.ages = nil
 	}
-	delete(s.seen, [2]string{first.channel, first.id})
+	delete(s.seen, first.identity)
 	if s.last[first.channel] == first.id {
 		delete(s.last, first.channel)
 	}

@@ -49,7 +49,7 @@ func TestPublicationsAreOrdered(t *testing.T) {
 		{"after a minute nothing is known", "0:1=1 61:9<8=9"},
 	} {
 		s := newSequence()
-		for _, step := range strings.Fields(c.said) {
+		for step := range strings.FieldsSeq(c.said) {
 			at, rest, _ := strings.Cut(step, ":")
 			one, want, _ := strings.Cut(rest, "=")
 			var seconds int
@@ -80,6 +80,25 @@ func TestPublicationsWaitForSoLong(t *testing.T) {
 		t.Error(got)
 	}
 	if got := ids(s.Take(item("6<5"), begin.Add(7*time.Second))); got != "6" {
+		t.Error(got)
+	}
+}
+
+// TestAnIDThatIsUsedForSomethingElse: it is another publication, and what follows it does.
+func TestAnIDThatIsUsedForSomethingElse(t *testing.T) {
+	t.Parallel()
+	begin, s := time.Unix(1e9, 0), newSequence()
+	for _, digest := range []uint64{1, 1, 2} {
+		kick, end := item("kick-1"), item("kick-2<kick-1")
+		kick.Digest, end.Digest = digest, digest
+		if digest == 1 && len(s.Take(kick, begin)) == 0 {
+			continue // the second time
+		}
+		if digest == 2 && ids(s.Take(kick, begin)) != "kick-1" || ids(s.Take(end, begin)) != "kick-2" {
+			t.Error(digest)
+		}
+	}
+	if got := ids(s.Take(item("1"), begin)) + ids(s.Take(item("1"), begin)); got != "1" {
 		t.Error(got)
 	}
 }

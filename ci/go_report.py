@@ -1,5 +1,6 @@
 """Reads `go test -json` and prints what a person wants: go test's own line per package, everything a failed test said,
-what failed once more, and one line of counts at the end. Standard library alone: it runs before any virtual environment exists."""
+what failed once more, and one line of counts at the end. Standard library alone: it runs before any virtual
+environment exists."""
 
 import json
 import sys

@@ -117,8 +117,8 @@ func (c *conn) present(group, socket string, a *wire.Action) error {
 	return nil
 }
 
-// recall has the socket join a group after a position. Where others have to be asked first, which is so for a client that
-// comes from another server, it joins when they have answered, and its application goes on meanwhile.
+// recall has the socket join a group after a position. Where others have to be asked first, which is so for a client
+// that comes from another server, it joins when they have answered, and its application goes on meanwhile.
 func (c *conn) recall(t *talk, group, since string) {
 	from, valid := channel.ParsePosition(since)
 	if !valid {
@@ -148,7 +148,7 @@ func (c *conn) recall(t *talk, group, since string) {
 	}
 }
 
-// recalled has the application told where something is missing, and the group left where the socket has ended meanwhile.
+// recalled has the application told where something is missing, and leaves the group of a socket that has ended.
 func (c *conn) recalled(t *talk, group string, complete bool) {
 	if !complete {
 		t.gap(group)

@@ -14,14 +14,17 @@ import (
 
 const most = 1 << 20
 
-// everyEvent is one of each kind, as section 4 lists them.
+// everyEvent is one of each kind, and how they are written.
 func everyEvent() (all []grip.Event, encoded string) {
-	return []grip.Event{
-			{Type: "OPEN"}, {Type: "TEXT", Content: []byte("hello")}, {Type: "TEXT", Content: []byte{}},
-			{Type: "BINARY", Content: []byte("\r\n\x00TEXT 1\r\nx")}, {Type: "PING"}, {Type: "PONG", Content: []byte("p")},
-			{Type: "TEXT", Content: bytes.Repeat([]byte("y"), 300)}, {Type: "CLOSE", Content: []byte("\x03\xe8bye")}, {Type: "DISCONNECT"},
-		}, "OPEN\r\nTEXT 5\r\nhello\r\nTEXT 0\r\n\r\nBINARY c\r\n\r\n\x00TEXT 1\r\nx\r\nPING\r\nPONG 1\r\np\r\nTEXT 12c\r\n" +
-			strings.Repeat("y", 300) + "\r\nCLOSE 5\r\n\x03\xe8bye\r\nDISCONNECT\r\n"
+	all = []grip.Event{
+		{Type: "OPEN"}, {Type: "TEXT", Content: []byte("hello")}, {Type: "TEXT", Content: []byte{}},
+		{Type: "BINARY", Content: []byte("\r\n\x00TEXT 1\r\nx")}, {Type: "PING"}, {Type: "PONG", Content: []byte("p")},
+		{Type: "TEXT", Content: bytes.Repeat([]byte("y"), 300)},
+		{Type: "CLOSE", Content: []byte("\x03\xe8bye")}, {Type: "DISCONNECT"},
+	}
+	encoded = "OPEN\r\nTEXT 5\r\nhello\r\nTEXT 0\r\n\r\nBINARY c\r\n\r\n\x00TEXT 1\r\nx\r\nPING\r\nPONG 1\r\np\r\n"
+	encoded += "TEXT 12c\r\n" + strings.Repeat("y", 300) + "\r\nCLOSE 5\r\n\x03\xe8bye\r\nDISCONNECT\r\n"
+	return all, encoded
 }
 
 func TestEventsAreWrittenAndRead(t *testing.T) {

@@ -84,6 +84,9 @@ type drops struct {
 	logged time.Time
 }
 
+// Dropped counts messages to a group that a process had no room for in channels of its own.
+func (h *Hub) Dropped(group string, n int) { h.dropped(dropGroup, group, n) }
+
 func (h *Hub) dropped(kind, name string, n int) {
 	d := &h.drops
 	d.mu.Lock()

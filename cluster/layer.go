@@ -159,6 +159,9 @@ func (n *Node) JoinFrom(group string, m channel.Member, from channel.Position) c
 	return n.hub.JoinFrom(group, m, from)
 }
 
+// Dropped counts on this node what a process of it had no room for.
+func (n *Node) Dropped(group string, count int) { n.hub.Dropped(group, count) }
+
 // Sequence implements channel.Recaller.
 func (n *Node) Sequence() uint64 { return n.hub.Sequence() }
 

@@ -41,6 +41,8 @@ const (
 	// KindBroadcast (76, token, group, data): send a WebSocket message, str or bytes, to the sockets in a group that the
 	// server delivers to.
 	KindBroadcast Kind = 76
+	// KindDropped (77, n, group): its channels in the group were full, and n messages to them are lost.
+	KindDropped Kind = 77
 	// KindItems (104, token, items): publish for those who hold answers; items is JSON, as GRIP's publishers POST it.
 	KindItems Kind = 104
 )
@@ -82,7 +84,7 @@ func channelShape(kind Kind) int {
 	switch kind {
 	case KindFlush:
 		return 2
-	case KindAttach, KindJoin, KindLeave, KindChannelRead, KindChannelUnread, KindItems:
+	case KindAttach, KindJoin, KindLeave, KindChannelRead, KindChannelUnread, KindDropped, KindItems:
 		return 3
 	case KindChannelSend:
 		return 6
@@ -119,7 +121,7 @@ func (m *Message) readChannel(c *cursor) {
 		m.Data = c.name()
 	case KindItems:
 		m.Data = c.bytes()
-	case KindAttach, KindJoin, KindLeave, KindChannelRead, KindChannelUnread:
+	case KindAttach, KindJoin, KindLeave, KindChannelRead, KindChannelUnread, KindDropped:
 		m.Reason = c.name()
 	}
 }

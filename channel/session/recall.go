@@ -13,6 +13,8 @@ type Hub interface {
 	channel.Layer
 	channel.Recaller
 	channel.Presence
+	// Dropped counts n messages to a group that a process had no room for.
+	Dropped(group string, n int)
 }
 
 // handleRecall does what a process asks about the past and about presence; false for another kind of message.

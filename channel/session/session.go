@@ -113,6 +113,8 @@ func (s *Session) Handle(m *wire.Message) error {
 		s.hub.Read(name, s, int(m.Stream))
 	case wire.KindChannelUnread:
 		s.hub.Read(name, s, -int(m.Stream))
+	case wire.KindDropped:
+		s.hub.Dropped(name, int(m.Stream))
 	case wire.KindGiveBack:
 		s.hub.GiveBack(name, channel.NewMessage(s.codec, bytes.Clone(m.Data)))
 	case wire.KindEnlist, wire.KindStrike:

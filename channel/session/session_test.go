@@ -177,3 +177,19 @@ func TestMembershipsEndWithTheSession(t *testing.T) {
 		t.Errorf("it still hears %q", p.out.batch.Packet())
 	}
 }
+
+func TestWhatAProcessDropsIsCountedByGroup(t *testing.T) {
+	t.Parallel()
+	hub := channel.New(channel.Options{})
+	s := connect(t, hub, session.Options{})
+	s.say(int(wire.KindAttach), 1, "ab")
+	s.hears("\x01")
+	s.say(int(wire.KindDropped), 3, "room")
+	s.say(int(wire.KindDropped), 2, "room")
+	s.say(int(wire.KindJoin), 2, "other")
+	s.hears("\xd2\x00\x00\x00\x02") // so that what was said before has been heard
+	want := channel.Drop{Kind: "group", Name: "room", Count: 5}
+	if got := hub.Drops(); len(got) != 1 || got[0] != want {
+		t.Errorf("drops are %v, expected %v", got, want)
+	}
+}

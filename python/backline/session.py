@@ -35,7 +35,6 @@ class Session:
     def __init__(self, write: Callable[[list[wire.Outgoing]], None]) -> None:
         self.id = uuid4().hex
         self.answered: Callable[[], bool] = lambda: True  # whether the server reads what we send already
-        self.dropped = 0  # messages to groups, because a channel here was full
         self._write = write
         self._lock = native("allocate_lock")()
         self.writing = native("allocate_lock")()  # held while ``write`` is called
@@ -237,7 +236,7 @@ class Session:
                 woken.append(waiter)
             full += verdict == wire.VERDICT_FULL
         if full:
-            self.dropped += full
+            self._outgoing.append((wire.DROPPED, full, group))
             self._over = (full, len(members.channels), group)
 
     def _put(self, channel: str, data: bytes, now: float) -> tuple[int, int, Waiter | None]:

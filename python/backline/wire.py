@@ -77,6 +77,7 @@ LEAVE: Final = 68  # 0, group
 CHANNEL_READ: Final = 69  # n, channel
 CHANNEL_UNREAD: Final = 70  # n, channel
 GIVE_BACK: Final = 71  # 0, channel, message
+DROPPED: Final = 77  # n, group
 ENLIST: Final = 72  # token, group, channel
 STRIKE: Final = 73  # token, group, channel
 FLUSH: Final = 74  # token

@@ -270,7 +270,7 @@ def test_who_enters_a_group_and_what_was_missed() -> None:
         socket.join("b", since="1f-9")
         socket.join("c", user="bob", since="")
         socket.join("d", since="ü" * 10)
-        socket.join("e", since="1" * 1000)
+        socket.join("e", since="1" * 1025)
 
     @chat.gap
     def missed(socket: Socket, group: str) -> None:

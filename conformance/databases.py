@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness import PATIENCE, eventually
+from ports import free_port
 
 CONNECTIONS = 250  # that each of them takes: 200 requests at once have one each
 
@@ -39,7 +40,7 @@ def postgres() -> Iterator[str]:
             "--encoding=UTF8",
             "--locale=C",
         )
-        port = _free_port()
+        port = free_port()
         command = [
             binaries / "postgres", "-D", data, "-p", port, "-h", "127.0.0.1", "-k", folder,
             "-c", f"max_connections={CONNECTIONS}", "-c", "fsync=off", "-c", "shared_buffers=16MB",
@@ -62,7 +63,7 @@ def mariadb() -> Iterator[int]:
             "--auth-root-authentication-method=normal",
             "--skip-test-db", *small,
         )  # fmt: skip
-        port = _free_port()
+        port = free_port()
         command = [
             "mariadbd", "--no-defaults", f"--datadir={folder}/data", f"--socket={folder}/socket", f"--port={port}",
             "--bind-address=127.0.0.1", f"--max-connections={CONNECTIONS}", f"--back-log={CONNECTIONS}",
@@ -75,7 +76,7 @@ def mariadb() -> Iterator[int]:
 @contextmanager
 def redis() -> Iterator[int]:
     """Gives the port."""
-    port = _free_port()
+    port = free_port()
     with _folder("redis") as folder:
         command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", folder]
         with _running(folder, command, port, signal.SIGKILL):
@@ -128,13 +129,6 @@ def _running(folder: Path, command: Sequence[object], port: int, last: signal.Si
     finally:
         process.send_signal(last)
         process.wait(PATIENCE)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _answers(port: int) -> bool:

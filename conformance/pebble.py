@@ -14,13 +14,7 @@ from pathlib import Path
 
 from authority import Authority
 from harness import PATIENCE, ROOT, eventually
-
-
-def free_port() -> int:
-    """A port that nobody has, for those who cannot choose one themselves and say which."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+from ports import free_port
 
 
 class Pebble:

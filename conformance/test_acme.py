@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from authority import certificate, connect
 from harness import Server, eventually
-from pebble import Pebble, free_port
+from pebble import Pebble
+from ports import free_port
 
 NAME = "site.example"
 # How long certificates hold, in seconds, as the public authorities have it. Pebble's advice on when to renew (RFC 9773)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,14 +14,13 @@ from urllib.parse import urlencode
 import pytest
 from authority import Authority
 from harness import PATIENCE, Server, eventually
+from ports import free_port
 from sockets import Socket
 from test_socket_presence import enter
 
 
 def free_address() -> str:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{s.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 Nodes = Callable[..., list[Server]]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from harness import APPS, BINARY, PATIENCE, Server, eventually, in_parallel
+from ports import free_port
 
 Serve = Callable[..., Server]
 
@@ -59,9 +60,7 @@ def test_slow_import_is_waited_for(serve: Serve, tmp_path: Path) -> None:
 
 def test_clients_that_come_before_the_first_worker_wait_for_it(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(1)\nfrom supervised import application\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = serve("slow", "-w", "1", "--pythonpath", str(APPS), cwd=tmp_path, bind=f"127.0.0.1:{port}", wait=False)
     server.port = port
     eventually(lambda: connects(port), "the address is bound")

@@ -2,6 +2,8 @@ package edge
 
 import (
 	"bufio"
+	"context"
+	"net"
 	"net/http"
 	"testing"
 
@@ -38,10 +40,7 @@ func TestRecover(t *testing.T) {
 					say(ex, 200, "caught up\n", stream...)
 				}
 			}})
-			client := http.DefaultClient
-			if kind != "h1" {
-				client = b.client(kind)
-			}
+			client := b.oneOf(kind)
 			lines := map[string]*bufio.Reader{}
 			for i, path := range []string{"/plain", "/linked"} {
 				answer, err := client.Get(urlOf(b, kind, path))
@@ -89,6 +88,15 @@ func line(t *testing.T, from *bufio.Reader) string {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// oneOf is a client for HTTP/1.1 too, with TLS where the server has it.
+func (b *bundle) oneOf(kind string) *http.Client {
+	if kind != "h1" {
+		return b.client(kind)
+	}
+	dial := func(context.Context, string, string) (net.Conn, error) { return b.dial().Conn, nil }
+	return &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
 }
 
 func urlOf(b *bundle, kind, path string) string {

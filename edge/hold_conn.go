@@ -41,6 +41,8 @@ func (s *Server) read(ex *dispatch.Exchange, a *outgoing, g *unfinished) (*grip.
 	case in.Mode == grip.Pass && in.Next.URI == "", a.head:
 		in.Mode, in.Next = grip.Pass, grip.Link{}
 		return in, nil
+	case in.Mode == grip.Stream && in.Next.URI == "" && in.Resumes():
+		s.complain(ex, "holds a stream from a prev-id on, and no Grip-Link; rel=next says where to ask for what is missed")
 	case len(in.Channels) > h.Channels:
 		s.complain(ex, "waits for more channels with one answer than hold_channels allows")
 	case len(in.Answer.Body) > h.Body:

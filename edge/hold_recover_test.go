@@ -26,7 +26,7 @@ func TestRecover(t *testing.T) {
 				case "/poll":
 					say(ex, 200, "nothing", holdFor("room")...)
 				case "/plain":
-					say(ex, 200, "plain\n", stream...)
+					say(ex, 200, "plain\n", "Content-Type: text/plain", "Grip-Hold: stream", "Grip-Channel: room")
 				case "/linked":
 					say(ex, 200, "linked\n", append(stream, "Grip-Link: </next>; rel=next")...)
 				case "/next":

@@ -145,6 +145,8 @@ func TestWhatIsNotHeld(t *testing.T) {
 		switch string(ex.Scope.Path) {
 		case "/wrong":
 			say(ex, 200, "", "Grip-Hold: for ever")
+		case "/unlinked":
+			say(ex, 200, "", "Grip-Hold: stream", "Grip-Channel: a; prev-id=1")
 		case "/channels":
 			say(ex, 200, "", holdFor("a, b, c")...)
 		case "/body":
@@ -156,7 +158,7 @@ func TestWhatIsNotHeld(t *testing.T) {
 		}
 	}, wsgi: true})
 	c := b.dial()
-	for path, status := range map[string]int{"/wrong": 500, "/channels": 500, "/body": 500, "/status": 404} {
+	for path, status := range map[string]int{"/wrong": 500, "/unlinked": 500, "/channels": 500, "/body": 500, "/status": 404} {
 		c.say("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
 		if body, _ := c.expect(status); strings.Contains(body, "Grip") {
 			t.Errorf("%s: %q", path, body)
@@ -231,7 +233,7 @@ func TestStream(t *testing.T) {
 	options, hub := holding()
 	b := start(t, options, handler{answer: func(ex *dispatch.Exchange) {
 		say(ex, 200, "open\n", "Content-Type: text/event-stream", "Content-Length: 5", "Grip-Hold: stream",
-			"Grip-Channel: room; filter=skip-self; prev-id=3, other", `Grip-Set-Meta: user="7"`)
+			"Grip-Channel: room; filter=skip-self; prev-id=3, other", "Grip-Link: </next>; rel=next", `Grip-Set-Meta: user="7"`)
 	}, wsgi: true})
 	c := b.dial()
 	c.say("GET / HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -165,6 +165,13 @@ func (p *posts) receive(data []byte, text bool) {
 	}
 }
 
+// listens tells whether the application is still told of what happens. It may be called with the connection's mu held.
+func (p *posts) listens() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.detached && !p.last && !p.done
+}
+
 // tellPosts passes on a ping or a pong, where the application is asked by POST.
 func (c *conn) tellPosts(kind string, data []byte) (operation, bool) {
 	ws := c.ws

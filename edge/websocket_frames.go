@@ -60,11 +60,14 @@ func (c *conn) readFrame() (operation, bool) {
 		ws.window -= c.costOf(ws.message, ws.text)
 		return opSendMessage, false
 	case websocket.Ping:
-		if !ws.closing {
-			var pong [128]byte
-			c.write(websocket.AppendFrame(pong[:0], websocket.Pong, event.Data))
-			return c.tellPosts("PING", event.Data)
+		if ws.closing {
+			break
 		}
+		if ws.posts != nil && ws.posts.listens() {
+			return c.tellPosts("PING", event.Data) // the application answers: two pongs would be one too many
+		}
+		var pong [128]byte
+		c.write(websocket.AppendFrame(pong[:0], websocket.Pong, event.Data))
 	case websocket.Close:
 		c.closeSocket(event.Code, "") // the client's own code is the answer (RFC 6455 5.5.1)
 		ws.reason = string(event.Data)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -325,6 +326,12 @@ func (c *Channel) check() error {
 		}
 	}
 	return nil
+}
+
+// Resumes tells whether a channel names what has been seen last. A stream must then have a Next too, its own or that of
+// the one it goes on from.
+func (in *Instruct) Resumes() bool {
+	return slices.ContainsFunc(in.Channels, func(c Channel) bool { return c.PrevID != "" })
 }
 
 // Names gives the channels' names.

@@ -260,5 +260,5 @@ func (p *posts) again(why *dispatch.Failure) {
 		p.finish()
 		return
 	}
-	time.AfterFunc(o.Wait+rand.N(o.Wait), p.send)
+	p.server.retries.add(p, time.Now().Add(o.Wait+rand.N(o.Wait)).UnixNano())
 }

@@ -51,6 +51,7 @@ type Server struct {
 	exchanges     dispatch.Exchanges
 	holds         holds
 	asking        sync.WaitGroup // what waits for other servers to say what a socket has missed
+	retries       retries
 	codecs        *websocket.Codecs
 	handshakes    handshakes
 	bodyBuffers   sync.Pool
@@ -252,6 +253,7 @@ func (s *Server) keepTime(ctx context.Context) {
 			return
 		case now := <-ticker.C:
 			s.clock.Store(now.UnixNano())
+			s.holds.again(&s.retries, now.UnixNano())
 			if n%4 == 0 {
 				s.eachDue(now.UnixNano(), (*conn).checkDeadline)
 				s.streams.each((*stream).checkDeadline)

@@ -50,8 +50,10 @@ type holds struct {
 	joins atomic.Int64 // how many times one has become a member of its groups
 	used  atomic.Bool  // whether an answer was ever held: only then are applications told the cursor
 	ready ready
-	full  notice
-	token signature
+	// random gives a number from 0 to below n.
+	random func(n int64) int64
+	full   notice
+	token  signature
 }
 
 // hold is one answer that waits, a member of the hub's groups. No goroutine and no timer belongs to it: whoever
@@ -136,14 +138,24 @@ func (h *hold) follow(in *grip.Instruct, cursor uint64, now int64) {
 func (h *hold) wait(now int64) {
 	switch in := h.in; {
 	case in.Mode == grip.Response:
-		h.due = now + int64(in.Timeout)
+		h.due = now + h.holds.spread(in.Timeout)
 	case in.KeepAlive.Timeout > 0:
-		h.due = now + int64(in.KeepAlive.Timeout)
+		h.due = now + h.holds.spread(in.KeepAlive.Timeout)
 	case in.Next.Timeout > 0:
 		h.due = now + int64(in.Next.Timeout)
 	default:
 		h.due = never
 	}
+}
+
+// jitter is what part of a time those that wait are spread over: ten thousand that began together would else go on
+// together each time. Nobody waits longer than was said.
+const jitter = 10
+
+// spread gives a time that is up to a tenth shorter.
+func (h *holds) spread(d time.Duration) int64 {
+	most := int64(d) / jitter
+	return int64(d) - h.random(most+1)
 }
 
 // never is a deadline for what has none.

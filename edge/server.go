@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -72,6 +73,7 @@ func New(options Options, handler Handler) *Server {
 		orDefault(options.Head.HeaderBlock, h1.DefaultHeaderBlock) + 64
 	s.needsAnswer = options.Access != nil && options.Access.NeedsAnswer()
 	s.holds.Holds, s.holds.ready.signal = options.Holds, make(chan struct{}, 1)
+	s.holds.random = rand.Int64N
 	s.codecs = websocket.NewCodecs(options.WebSockets.Settings)
 	s.handshakes.prepare(&s.options)
 	if most := options.Gate.PerAddress; most > 0 {

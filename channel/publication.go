@@ -104,10 +104,15 @@ func (p *Publication) size() int {
 type SocketMessage struct {
 	Data []byte
 	Text bool
+	// Control is ping or pong where it is such a frame (RFC 6455 5.5), of at most MaxControl bytes, and no message.
+	Control string
 
 	making sync.Mutex // one member makes a form, and others wait for it rather than make it too
 	forms  [socketForms]atomic.Pointer[[]byte]
 }
+
+// MaxControl is how many bytes a ping or pong carries (RFC 6455 5.5).
+const MaxControl = 125
 
 // socketForms is how many forms there may be: one for each way to frame it, which package websocket knows (Framings).
 const socketForms = 9

@@ -91,6 +91,12 @@ func TestPublicationsKeepTheirForms(t *testing.T) {
 	if again, _ := appendPublication(nil, got); !bytes.Equal(data, again) || got.Stream == nil || got.Response.Header[1][0] != "c" {
 		t.Errorf("%+v", got)
 	}
+	for _, control := range []string{"", "ping", "pong"} {
+		data, err := appendPublication(nil, &channel.Publication{Socket: &channel.SocketMessage{Data: []byte("x"), Control: control}})
+		if got := (&reader{buf: data}).publication().Socket; err != nil || got.Control != control || got.Text || string(got.Data) != "x" {
+			t.Errorf("%q: %q %t %q %v", control, got.Control, got.Text, got.Data, err)
+		}
+	}
 	for i := range data {
 		r := &reader{buf: data[:i]}
 		r.publication()

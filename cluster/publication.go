@@ -17,6 +17,7 @@ const (
 	hasStream
 	hasClose
 	hasRefresh
+	hasControl // the socket's message is a pong if hasText is set too, else a ping
 )
 
 const (
@@ -65,7 +66,8 @@ func forms(p *channel.Publication) (bits byte) {
 	}
 	mark(hasMessage, p.Message != nil)
 	mark(hasSocket, p.Socket != nil)
-	mark(hasText, p.Socket != nil && p.Socket.Text)
+	mark(hasText, p.Socket != nil && (p.Socket.Text || p.Socket.Control == "pong"))
+	mark(hasControl, p.Socket != nil && p.Socket.Control != "")
 	mark(hasResponse, p.Response != nil)
 	mark(hasStream, p.Stream != nil)
 	mark(hasClose, p.Close)
@@ -110,7 +112,7 @@ func (r *reader) publication() *channel.Publication {
 		p.Message = r.message()
 	}
 	if bits&hasSocket != 0 {
-		p.Socket = &channel.SocketMessage{Data: r.bytes(), Text: bits&hasText != 0}
+		p.Socket = r.socket(bits)
 	}
 	if bits&hasResponse != 0 {
 		p.Response = r.response()
@@ -119,6 +121,16 @@ func (r *reader) publication() *channel.Publication {
 		p.Stream = r.bytes()
 	}
 	return p
+}
+
+func (r *reader) socket(bits byte) *channel.SocketMessage {
+	m := &channel.SocketMessage{Data: r.bytes(), Text: bits&hasText != 0}
+	if bits&hasControl != 0 {
+		if m.Control = "ping"; m.Text {
+			m.Control, m.Text = "pong", false
+		}
+	}
+	return m
 }
 
 func (r *reader) response() *channel.Response {

@@ -205,7 +205,7 @@ func (p *posts) say(kind string, data []byte) {
 	} else {
 		c.mu.Lock()
 		if p.live() {
-			c.write(websocket.AppendFrame(nil, frameKinds[kind], data[:min(len(data), maxControlPayload)]))
+			c.write(websocket.AppendFrame(nil, frameKinds[kind], data[:min(len(data), channel.MaxControl)]))
 		}
 		c.proceed()
 	}
@@ -215,8 +215,6 @@ func (p *posts) say(kind string, data []byte) {
 	}
 	c.mu.Unlock()
 }
-
-const maxControlPayload = 125 // RFC 6455 5.5
 
 //nolint:gochecknoglobals // never written; Go has no constant maps
 var frameKinds = map[string]websocket.Kind{"ping": websocket.Ping, "pong": websocket.Pong}
@@ -307,7 +305,7 @@ func (p *posts) fits(group string, what *channel.Publication) *channel.SocketMes
 	if err != nil {
 		return nil
 	}
-	return &channel.SocketMessage{Data: data, Text: what.Socket.Text}
+	return &channel.SocketMessage{Data: data, Text: what.Socket.Text, Control: what.Socket.Control}
 }
 
 // hurry has the deadlines looked at soon. It is called under the connection's lock.
@@ -327,7 +325,7 @@ func (p *posts) check(now int64) (again int64) {
 		}
 		if now >= l.due && p.live() && c.out.empty() {
 			if kind, is := frameKinds[l.Kind]; is {
-				c.write(websocket.AppendFrame(nil, kind, l.Data[:min(len(l.Data), maxControlPayload)]))
+				c.write(websocket.AppendFrame(nil, kind, l.Data[:min(len(l.Data), channel.MaxControl)]))
 			} else {
 				c.write(c.ws.writer.Append(nil, kindOf(l.Kind == "text"), l.Data, true))
 			}

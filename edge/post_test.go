@@ -369,6 +369,12 @@ func TestPostsControl(t *testing.T) {
 	if got := c.expectFrame(10); got != "ping" {
 		t.Fatal(got)
 	}
+	for control, frame := range map[string]byte{"ping": 9, "pong": 10} {
+		p.hub.Publish("b", &channel.Publication{Socket: &channel.SocketMessage{Data: []byte("q"), Control: control}})
+		if got := c.expectFrame(frame); got != "q" {
+			t.Fatal(control, got)
+		}
+	}
 	publish("b", "still", nil)
 	if got := c.expectFrame(1); got != "still" {
 		t.Fatal(got)

@@ -207,6 +207,10 @@ func (c *conn) share(m *channel.SocketMessage) bool {
 	if c.out.waiting()+ws.membership.size() >= room {
 		return false
 	}
+	if m.Control != "" { // it may stand between the frames of a message (RFC 6455 5.4)
+		c.enclose(websocket.AppendFrame(nil, frameKinds[m.Control], m.Data[:min(len(m.Data), channel.MaxControl)]))
+		return true
+	}
 	frame := m.Form(ws.writer.Framing(), func(data []byte, text bool) []byte {
 		return ws.writer.AppendWhole(nil, kindOf(text), data)
 	})

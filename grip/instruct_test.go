@@ -94,6 +94,37 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotDone: sessions are not claimed, and their fields go no further than the edge, as no field of that kind.
+func TestWhatIsNotDone(t *testing.T) {
+	t.Parallel()
+	if want := "status, link:next, link:gone, filter:skip-self, filter:skip-users, filter:require-sub, filter:build-id, filter:var-subst"; grip.Features != want {
+		t.Errorf("%q is claimed", grip.Features)
+	}
+	got, err := grip.Read(200, nil, fields("Grip-Session-Id: 1", "grip-session-detect: x", "Grip-Last: a; last-id=1", "GRIP-Nonsense: 1", "X-A: 1"), nil)
+	if err != nil || got.Mode != grip.Pass || !reflect.DeepEqual(got.Answer.Header, [][2]string{{"X-A", "1"}}) {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
+// TestRepeatedChannels: the field may come again, each with a list.
+func TestRepeatedChannels(t *testing.T) {
+	t.Parallel()
+	got, err := grip.Read(200, nil, fields("Grip-Hold: response", "Grip-Channel: a; prev-id=1, b", "Grip-Channel: c", "Grip-Timeout: 1"), nil)
+	if err != nil || strings.Join(got.Names(), " ") != "a b c" || !got.Resumes() || got.Timeout != 5*time.Second {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
+// TestInstructionsNeed200: where the body is the instruction.
+func TestInstructionsNeed200(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]bool{200: true, 201: false, 404: false} {
+		if _, err := grip.Read(status, nil, fields("Content-Type: "+grip.ContentType), []byte("{}")); (err == nil) != want {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
 func TestPresent(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{"Content-Type: text/html", "Gripe-Hold: response", "Grip: x", "G: x", "Content-Typo: application/grip-instruct"} {

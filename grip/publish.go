@@ -196,8 +196,14 @@ func (m *message) add(p *channel.Publication) error {
 	data, err := m.bytes()
 	switch m.Type {
 	case "", "text", "binary":
+	case "ping", "pong":
+		if len(data) > channel.MaxControl {
+			return fmt.Errorf("a ws-message of the type %s has %d bytes; at most %d are allowed", m.Type, len(data), channel.MaxControl)
+		}
+		p.Socket = &channel.SocketMessage{Data: data, Control: m.Type}
+		return err
 	default:
-		return fmt.Errorf("a ws-message has the type %.40q; expected text or binary", m.Type)
+		return fmt.Errorf("a ws-message has the type %.40q; expected text, binary, ping or pong", m.Type)
 	}
 	p.Socket = &channel.SocketMessage{Data: data, Text: m.Type == "text" || m.Type == "" && m.Binary == nil}
 	return err

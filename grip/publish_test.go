@@ -49,18 +49,32 @@ func TestWhatCannotBePublished(t *testing.T) {
 	for body, want := range map[string]string{
 		``:              "cannot be read",
 		`{"items": []}`: "nothing to publish",
-		`{"items": [{"http-stream": {"content": "x"}}]}`:                                          "no channel",
-		`{"items": [{"channel": "a"}]}`:                                                           "none of the formats",
-		`{"items": [{"channel": "a", "http-stream": {}}]}`:                                        "neither content",
-		`{"items": [{"channel": "a", "http-stream": {"action": "jump"}}]}`:                        "expected send, close",
-		`{"items": [{"channel": "a", "http-stream": {"content": "", "content-filters": ["x"]}}]}`: "no filter",
-		`{"items": [{"channel": "a", "http-response": {"code": 100}}]}`:                           "from 200 on",
-		`{"items": [{"channel": "a", "http-response": {"headers": {"a b": "c"}}}]}`:               "not valid",
-		`{"items": [{"channel": "a", "http-response": {"body-patch": []}}]}`:                      "not supported",
-		`{"items": [{"channel": "a", "ws-message": {"type": "ping"}}]}`:                           "expected text or binary",
+		`{"items": [{"http-stream": {"content": "x"}}]}`:                                                               "no channel",
+		`{"items": [{"channel": "a"}]}`:                                                                                "none of the formats",
+		`{"items": [{"channel": "a", "http-stream": {}}]}`:                                                             "neither content",
+		`{"items": [{"channel": "a", "http-stream": {"action": "jump"}}]}`:                                             "expected send, close",
+		`{"items": [{"channel": "a", "http-stream": {"content": "", "content-filters": ["x"]}}]}`:                      "no filter",
+		`{"items": [{"channel": "a", "http-response": {"code": 100}}]}`:                                                "from 200 on",
+		`{"items": [{"channel": "a", "http-response": {"headers": {"a b": "c"}}}]}`:                                    "not valid",
+		`{"items": [{"channel": "a", "http-response": {"body-patch": []}}]}`:                                           "not supported",
+		`{"items": [{"channel": "a", "ws-message": {"type": "close"}}]}`:                                               "expected text, binary, ping or pong",
+		`{"items": [{"channel": "a", "ws-message": {"type": "pong", "content": "` + strings.Repeat("x", 126) + `"}}]}`: "at most 125",
 	} {
 		if _, err := grip.ParsePublish([]byte(body)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected %q", body, err, want)
+		}
+	}
+}
+
+func TestPublishedControls(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"ping", "pong"} {
+		items, err := grip.ParsePublish([]byte(`{"items": [{"channel": "a", "ws-message": {"type": "` + kind + `", "content": "x"}}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := items[0].Publication.Socket; m.Control != kind || m.Text || string(m.Data) != "x" {
+			t.Errorf("%s: %+v", kind, items[0].Publication)
 		}
 	}
 }

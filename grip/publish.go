@@ -198,7 +198,8 @@ func (m *message) add(p *channel.Publication) error {
 	case "", "text", "binary":
 	case "ping", "pong":
 		if len(data) > channel.MaxControl {
-			return fmt.Errorf("a ws-message of the type %s has %d bytes; at most %d are allowed", m.Type, len(data), channel.MaxControl)
+			return fmt.Errorf("a ws-message of the type %s has %d bytes; at most %d are allowed",
+				m.Type, len(data), channel.MaxControl)
 		}
 		p.Socket = &channel.SocketMessage{Data: data, Control: m.Type}
 		return err

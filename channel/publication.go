@@ -138,4 +138,6 @@ type Response struct {
 	Reason string
 	Header [][2]string
 	Body   []byte
+	// Patches: Body is a JSON Patch (RFC 6902), to be applied to the body of the answer that is held.
+	Patches bool
 }

@@ -76,7 +76,7 @@ func TestPublicationsKeepTheirForms(t *testing.T) {
 	t.Parallel()
 	want := &channel.Publication{
 		Socket: &channel.SocketMessage{Data: []byte("x"), Text: true}, Stream: []byte{}, ID: "1", PrevID: "0", Close: true, Refresh: true,
-		Response: &channel.Response{Status: 404, Reason: "Gone", Header: [][2]string{{"a", "b"}, {"c", ""}}, Body: []byte("y")},
+		Response: &channel.Response{Status: 404, Reason: "Gone", Header: [][2]string{{"a", "b"}, {"c", ""}}, Body: []byte("y"), Patches: true},
 		Meta:     map[string]string{"k": "v"}, Filters: []string{"f"},
 	}
 	data, err := appendPublication(nil, want)
@@ -88,7 +88,8 @@ func TestPublicationsKeepTheirForms(t *testing.T) {
 	if err := r.end(); err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := appendPublication(nil, got); !bytes.Equal(data, again) || got.Stream == nil || got.Response.Header[1][0] != "c" {
+	if again, _ := appendPublication(nil, got); !bytes.Equal(data, again) || got.Stream == nil || got.Response.Header[1][0] != "c" ||
+		got.Response.Status != 404 || !got.Response.Patches {
 		t.Errorf("%+v", got)
 	}
 	for _, control := range []string{"", "ping", "pong"} {

@@ -23,6 +23,8 @@ const (
 const (
 	maxFields  = 1000 // of a response
 	maxFilters = 100  // and of meta
+
+	patches = 1 << 16 // beside a response's status: its body is a patch
 )
 
 // appendPublication encodes a publication, without its position: that is each node's own.
@@ -45,7 +47,11 @@ func appendPublication(dst []byte, p *channel.Publication) ([]byte, error) {
 		dst = appendText(dst, p.Socket.Data)
 	}
 	if r := p.Response; r != nil {
-		dst = appendText(binary.AppendUvarint(dst, uint64(r.Status)), r.Reason)
+		status := uint64(r.Status)
+		if r.Patches {
+			status |= patches
+		}
+		dst = appendText(binary.AppendUvarint(dst, status), r.Reason)
 		dst = binary.AppendUvarint(dst, uint64(len(r.Header)))
 		for _, field := range r.Header {
 			dst = appendText(appendText(dst, field[0]), field[1])
@@ -134,7 +140,8 @@ func (r *reader) socket(bits byte) *channel.SocketMessage {
 }
 
 func (r *reader) response() *channel.Response {
-	response := &channel.Response{Status: int(r.uint() & 0xffff), Reason: r.text()}
+	status := r.uint()
+	response := &channel.Response{Status: int(status & 0xffff), Patches: status&patches != 0, Reason: r.text()}
 	for range r.count(maxFields) {
 		response.Header = append(response.Header, [2]string{r.text(), r.text()})
 	}

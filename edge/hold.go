@@ -227,15 +227,27 @@ func (h *hold) nextAnswer(now int64) (verdict, *channel.Response, []byte) {
 		case a.p.Close || a.p.Refresh:
 			return verdictAnswer, &h.in.Answer, nil
 		case a.p.Response != nil:
-			answer := *a.p.Response
-			body, err := h.listener.Render(a.group, a.p, answer.Body)
-			if err != nil {
-				return verdictAnswer, &h.in.Answer, nil
-			}
-			answer.Body = body
-			return verdictAnswer, &answer, nil
+			return verdictAnswer, h.answerBy(&a), nil
 		}
 	}
+}
+
+// answerBy is what the client gets for a publication. Where that cannot be, it gets what it would have got in the end: a
+// patch may be meant for another body.
+func (h *hold) answerBy(a *arrival) *channel.Response {
+	answer := *a.p.Response
+	body, err := h.listener.Render(a.group, a.p, answer.Body)
+	if err == nil && answer.Patches {
+		if len(answer.Header) == 0 {
+			answer.Header = h.in.Answer.Header
+		}
+		body, err = grip.Patched(h.in.Answer.Body, body)
+	}
+	if err != nil {
+		return &h.in.Answer
+	}
+	answer.Body = body
+	return &answer
 }
 
 // shrink gives up what was needed to get the answer: ten thousand wait more cheaply without. Not while the dispatcher

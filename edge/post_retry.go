@@ -6,10 +6,10 @@ import "sync"
 // that none is made once Run has ended.
 type retries struct {
 	mu      sync.Mutex
-	waiting []retry
+	waiting []postAgain
 }
 
-type retry struct {
+type postAgain struct {
 	posts *posts
 	due   int64
 }
@@ -17,11 +17,11 @@ type retry struct {
 func (r *retries) add(p *posts, due int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiting = append(r.waiting, retry{p, due})
+	r.waiting = append(r.waiting, postAgain{p, due})
 }
 
 // take gives those whose time has come. The others keep their order.
-func (r *retries) take(now int64) (due []retry) {
+func (r *retries) take(now int64) (due []postAgain) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	kept := r.waiting[:0]
@@ -40,7 +40,7 @@ func (r *retries) take(now int64) (due []retry) {
 }
 
 // resume implements waiter.
-func (r retry) resume() { r.posts.send() }
+func (r postAgain) resume() { r.posts.send() }
 
 // again has POSTs made whose time has come, by those who serve held answers.
 func (h *holds) again(r *retries, now int64) {

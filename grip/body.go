@@ -66,12 +66,12 @@ func (t *text) UnmarshalJSON(data []byte) error {
 
 // response is a whole answer.
 type response struct {
-	Code      *int    `json:"code"`
-	Reason    string  `json:"reason"`
-	Headers   headers `json:"headers"`
-	Body      *string `json:"body"`
-	BodyBin   *string `json:"body-bin"`   //nolint:tagliatelle // as above
-	BodyPatch any     `json:"body-patch"` //nolint:tagliatelle // as above
+	Code      *int            `json:"code"`
+	Reason    string          `json:"reason"`
+	Headers   headers         `json:"headers"`
+	Body      *string         `json:"body"`
+	BodyBin   *string         `json:"body-bin"`   //nolint:tagliatelle // as above
+	BodyPatch json.RawMessage `json:"body-patch"` //nolint:tagliatelle // as above
 }
 
 // headers are an object, or pairs.

@@ -140,18 +140,22 @@ func (a *answer) add(p *channel.Publication) error {
 	if all, err := a.apply(p); all || err != nil {
 		return err
 	}
-	if a.BodyPatch != nil {
-		return errors.New("body-patch is not supported; send the whole body")
-	}
 	body, err := decode(a.Body, a.BodyBin)
 	if err != nil {
 		return err
+	}
+	patches := len(a.BodyPatch) > 0 && string(a.BodyPatch) != "null"
+	if patches {
+		if err := checkPatch(a.BodyPatch); err != nil {
+			return err
+		}
+		body = a.BodyPatch
 	}
 	status := 200
 	if a.Code != nil {
 		status = *a.Code
 	}
-	p.Response = &channel.Response{Status: status, Reason: a.Reason, Header: a.Headers, Body: body}
+	p.Response = &channel.Response{Status: status, Reason: a.Reason, Header: a.Headers, Body: body, Patches: patches}
 	return CheckResponse(p.Response)
 }
 

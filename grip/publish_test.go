@@ -19,6 +19,7 @@ func TestParsePublish(t *testing.T) {
 			"ws-message": {"content": "hi"}}},
 		{"channel": "b", "http-stream": {"action": "close"}, "no-seq": true, "size": 3},
 		{"channel": "c", "http-response": {"action": "hint"}},
+		{"channel": "e", "http-response": {"body-patch": [{"op": "remove", "path": "/a"}]}},
 		{"channel": "d", "http-stream": {"content": ""}, "ws-message": {"type": "binary", "content-bin": "AA=="}}]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +36,9 @@ func TestParsePublish(t *testing.T) {
 		}},
 		{Channel: "b", Publication: &channel.Publication{Close: true}, Unordered: true},
 		{Channel: "c", Publication: &channel.Publication{Refresh: true}},
+		{Channel: "e", Publication: &channel.Publication{Response: &channel.Response{
+			Status: 200, Body: []byte(`[{"op": "remove", "path": "/a"}]`), Patches: true,
+		}}},
 		{Channel: "d", Publication: &channel.Publication{Stream: []byte{}, Socket: &channel.SocketMessage{Data: []byte{0}}}},
 	}
 	if !reflect.DeepEqual(items, want) {
@@ -56,7 +60,8 @@ func TestWhatCannotBePublished(t *testing.T) {
 		`{"items": [{"channel": "a", "http-stream": {"content": "", "content-filters": ["x"]}}]}`:                      "no filter",
 		`{"items": [{"channel": "a", "http-response": {"code": 100}}]}`:                                                "from 200 on",
 		`{"items": [{"channel": "a", "http-response": {"headers": {"a b": "c"}}}]}`:                                    "not valid",
-		`{"items": [{"channel": "a", "http-response": {"body-patch": []}}]}`:                                           "not supported",
+		`{"items": [{"channel": "a", "http-response": {"body-patch": {}}}]}`:                                           "no JSON Patch",
+		`{"items": [{"channel": "a", "http-response": {"body-patch": [{"op": "fly", "path": "/"}]}}]}`:                 "no JSON Patch",
 		`{"items": [{"channel": "a", "ws-message": {"type": "close"}}]}`:                                               "expected text, binary, ping or pong",
 		`{"items": [{"channel": "a", "ws-message": {"type": "pong", "content": "` + strings.Repeat("x", 126) + `"}}]}`: "at most 125",
 	} {

@@ -232,8 +232,8 @@ func (h *hold) nextAnswer(now int64) (verdict, *channel.Response, []byte) {
 	}
 }
 
-// answerBy is what the client gets for a publication. Where that cannot be, it gets what it would have got in the end: a
-// patch may be meant for another body.
+// answerBy is what the client gets for a publication. Where that cannot be, it gets what it would have got in the end:
+// a patch may be meant for another body.
 func (h *hold) answerBy(a *arrival) *channel.Response {
 	answer := *a.p.Response
 	body, err := h.listener.Render(a.group, a.p, answer.Body)

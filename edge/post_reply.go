@@ -205,7 +205,7 @@ func (p *posts) say(kind string, data []byte) {
 	} else {
 		c.mu.Lock()
 		if p.live() {
-			c.write(websocket.AppendFrame(nil, frameKinds[kind], data[:min(len(data), channel.MaxControl)]))
+			c.write(controlFrame(kind, data))
 		}
 		c.proceed()
 	}
@@ -216,8 +216,17 @@ func (p *posts) say(kind string, data []byte) {
 	c.mu.Unlock()
 }
 
-//nolint:gochecknoglobals // never written; Go has no constant maps
-var frameKinds = map[string]websocket.Kind{"ping": websocket.Ping, "pong": websocket.Pong}
+// controlFrame is a frame of the kind "ping" or "pong"; nil where the kind is another one.
+func controlFrame(kind string, data []byte) []byte {
+	data = data[:min(len(data), channel.MaxControl)]
+	switch kind {
+	case "ping":
+		return websocket.AppendFrame(nil, websocket.Ping, data)
+	case "pong":
+		return websocket.AppendFrame(nil, websocket.Pong, data)
+	}
+	return nil
+}
 
 // obey carries out a control message.
 func (p *posts) obey(command string) (wrong string) {
@@ -324,8 +333,8 @@ func (p *posts) check(now int64) (again int64) {
 			continue
 		}
 		if now >= l.due && p.live() && c.out.empty() {
-			if kind, is := frameKinds[l.Kind]; is {
-				c.write(websocket.AppendFrame(nil, kind, l.Data[:min(len(l.Data), channel.MaxControl)]))
+			if frame := controlFrame(l.Kind, l.Data); frame != nil {
+				c.write(frame)
 			} else {
 				c.write(c.ws.writer.Append(nil, kindOf(l.Kind == "text"), l.Data, true))
 			}

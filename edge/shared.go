@@ -208,7 +208,7 @@ func (c *conn) share(m *channel.SocketMessage) bool {
 		return false
 	}
 	if m.Control != "" { // it may stand between the frames of a message (RFC 6455 5.4)
-		c.enclose(websocket.AppendFrame(nil, frameKinds[m.Control], m.Data[:min(len(m.Data), channel.MaxControl)]))
+		c.enclose(controlFrame(m.Control, m.Data))
 		return true
 	}
 	frame := m.Form(ws.writer.Framing(), func(data []byte, text bool) []byte {

@@ -122,6 +122,9 @@ type Config struct {
 	HoldChannels     int
 	HoldBody         int64
 	HoldBacklog      int
+	HoldSessions     int
+	HoldSessionLife  time.Duration
+	HoldSessionRules int
 
 	WebSocketMaxMessage          int64
 	WebSocketMaxFragments        int

@@ -78,5 +78,21 @@ func holdRows(group string) []Setting {
 				"so that the client comes back.",
 			field: func(c *Config) any { return &c.HoldBacklog },
 		},
+		{
+			Key: "hold_sessions", Flags: []string{"hold-sessions"}, Kind: KindInt, Default: "10000", Unit: "sessions", Min: "1", Max: "10000000", Group: group,
+			Help: "Sessions (Grip-Session-Id) of which is known what they have seen last; then the one that has been quiet for longest is forgotten. Each takes some 500 " +
+				"bytes, and what its ids take.",
+			field: func(c *Config) any { return &c.HoldSessions },
+		},
+		{
+			Key: "hold_session_life", Flags: []string{"hold-session-life"}, Kind: KindDuration, Default: "300s", Unit: "seconds", Min: "1s", Max: longest, Group: group,
+			Help:  "How long a session is known in which nothing happens: no request and no publication.",
+			field: func(c *Config) any { return &c.HoldSessionLife },
+		},
+		{
+			Key: "hold_session_rules", Flags: []string{"hold-session-rules"}, Kind: KindInt, Default: "100", Unit: "rules", Min: "1", Max: "10000", Group: group,
+			Help:  "Rules by which requests are found to belong to a session (Grip-Session-Detect); then the oldest is forgotten.",
+			field: func(c *Config) any { return &c.HoldSessionRules },
+		},
 	}
 }

@@ -72,8 +72,9 @@ func (c *conn) beginBody(req *h1.Request) operation {
 		c.ex.More = wire.BodyWhole
 		return c.submit()
 	}
+	inSession := !b.chunked && c.server.holds.known.concern(&c.ex.Scope, b.left)
 	if req.ExpectContinue && c.off == len(c.in) {
-		if !c.answer.wsgi || !b.chunked {
+		if !inSession && (!c.answer.wsgi || !b.chunked) {
 			// The application is asked first, whatever its kind: the point of the question is that it may say no. When it
 			// reads, the body streams to it.
 			b.ask = true
@@ -83,7 +84,7 @@ func (c *conn) beginBody(req *h1.Request) operation {
 		// Without a length Django takes a body for empty, so it has to be collected, and for that to come ("curl -T -").
 		c.write([]byte(continueLine))
 	}
-	if c.answer.wsgi {
+	if c.answer.wsgi || inSession {
 		c.phase = phaseCollect
 		c.touch()
 		return opNone
@@ -166,12 +167,16 @@ func (c *conn) collect() (operation, bool) {
 const bodyRoom = 64 << 10
 
 func (c *conn) submitCollected() operation {
-	c.body.hand(c.ex, c.server.options.WholeBody)
+	c.body.hand(c.ex, c.server)
 	return c.submit()
 }
 
 // hand gives a collected body to the exchange: with the request if it is short, else as the worker wants it.
-func (b *incoming) hand(ex *dispatch.Exchange, whole int) {
+func (b *incoming) hand(ex *dispatch.Exchange, s *Server) {
+	if b.spool.file == nil {
+		s.holds.known.tell(ex, b.spool.memory, s.clock.Load())
+	}
+	whole := s.options.WholeBody
 	ex.Length, ex.Replayable = b.total, true
 	if b.total <= int64(whole) && b.spool.file == nil {
 		ex.Body, ex.More = b.spool.memory, wire.BodyWhole

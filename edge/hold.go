@@ -32,6 +32,8 @@ type Holds struct {
 	Body int
 	// Backlog is how many publications may wait for one that its client takes slowly. Default 100.
 	Backlog int
+	// Sessions are those that answers name (Grip-Session-Id).
+	Sessions Sessions
 	// Sign gives what tells applications that a request came through us (Grip-Sig). nil: they are not told.
 	Sign func(now time.Time) string
 }
@@ -41,6 +43,7 @@ func (h *Holds) setDefaults() {
 	setDefault(&h.Channels, 20)
 	setDefault(&h.Body, 64<<10)
 	setDefault(&h.Backlog, 100)
+	h.Sessions.setDefaults()
 }
 
 // holds is what all held answers of a server share.
@@ -54,6 +57,7 @@ type holds struct {
 	random func(n int64) int64
 	full   notice
 	token  signature
+	known  sessions
 }
 
 // hold is one answer that waits, a member of the hub's groups. No goroutine and no timer belongs to it: whoever
@@ -223,18 +227,31 @@ func (h *hold) nextAnswer(now int64) (verdict, *channel.Response, []byte) {
 		case a.p == nil:
 			// Time is up, or something may have been missed: then the client asks again, and the application looks again.
 			return verdictAnswer, &h.in.Answer, nil
-		case !h.admit(&a) || !h.listener.Wants(a.group, a.p):
-		case a.p.Close || a.p.Refresh:
-			return verdictAnswer, &h.in.Answer, nil
-		case a.p.Response != nil:
-			return verdictAnswer, h.answerBy(&a), nil
+		case h.admit(&a):
+			h.saw(&a, now)
+			if answer := h.answerBy(&a); answer != nil {
+				return verdictAnswer, answer, nil
+			}
 		}
 	}
 }
 
-// answerBy is what the client gets for a publication. Where that cannot be, it gets what it would have got in the end:
-// a patch may be meant for another body.
+// saw has the session know what this listener has got, where the application has named one.
+func (h *hold) saw(a *arrival, now int64) {
+	h.holds.known.saw(h.in.Session.ID, a.group, a.p.ID, now)
+}
+
+// answerBy is what the client gets for a publication, nil if it waits on. Where what it should get cannot be made, it
+// gets what it would have got in the end: a patch may be meant for another body.
 func (h *hold) answerBy(a *arrival) *channel.Response {
+	switch {
+	case !h.listener.Wants(a.group, a.p):
+		return nil
+	case a.p.Close || a.p.Refresh:
+		return &h.in.Answer
+	case a.p.Response == nil:
+		return nil
+	}
 	answer := *a.p.Response
 	body, err := h.listener.Render(a.group, a.p, answer.Body)
 	if err == nil && answer.Patches {

@@ -35,6 +35,9 @@ func (s *Server) instructs(a *outgoing, m *wire.Message) bool {
 // read gives the instruction in an answer, or the page that the client gets instead.
 func (s *Server) read(ex *dispatch.Exchange, a *outgoing, g *unfinished) (*grip.Instruct, *refusal) {
 	in, err := grip.Read(g.status, g.reason, g.fields, g.body)
+	if err == nil {
+		s.holds.known.learn(&ex.Scope, &in.Session, s.clock.Load())
+	}
 	switch h := &s.holds; {
 	case err != nil:
 		s.complain(ex, "gives an instruction (Grip-...) that cannot be followed: "+err.Error())

@@ -26,7 +26,7 @@ func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
 		case a.p == nil:
 			return h.idle(now)
 		case !h.admit(&a):
-		case !h.follows(&a):
+		case !h.follows(&a, now):
 			return h.fetchOrEnd()
 		case !h.listener.Wants(a.group, a.p):
 		case a.p.Close:
@@ -48,7 +48,7 @@ func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
 
 // follows tells whether nothing has been missed before a publication, where somebody can be asked for it, and notes its
 // id: of what filters keep back too.
-func (h *hold) follows(a *arrival) bool {
+func (h *hold) follows(a *arrival, now int64) bool {
 	if a.p.ID == "" {
 		return true
 	}
@@ -57,6 +57,7 @@ func (h *hold) follows(a *arrival) bool {
 		return false
 	}
 	c.PrevID = a.p.ID
+	h.saw(a, now)
 	if h.live == nil {
 		h.live = map[string]bool{}
 	}
@@ -145,6 +146,9 @@ func (h *hold) change(in *grip.Instruct, cursor uint64, now int64) {
 	if in.Gone == "" {
 		in.Gone = h.in.Gone
 	}
+	if in.Session.ID == "" {
+		in.Session.ID = h.in.Session.ID
+	}
 	h.follow(in, cursor, now)
 }
 
@@ -165,7 +169,7 @@ func (h *hold) expire() {
 func (h *hold) last() (all []string) {
 	for _, c := range h.listener.Channels {
 		if c.PrevID != "" {
-			all = append(all, c.Name+"; last-id="+c.PrevID)
+			all = append(all, grip.Last{Channel: c.Name, ID: c.PrevID}.Field())
 		}
 	}
 	return slices.Clip(all)

@@ -51,7 +51,7 @@ func (s *Server) ask(h *hold, scope *backline.Scope, uri string, last []string) 
 	route := s.choose(ex, &a)
 	f.cursor = a.cursor
 	for _, each := range last {
-		own.Fields = append(own.Fields, backline.Field{Name: []byte("Grip-Last"), Value: []byte(each)})
+		own.Fields = appendLast(own.Fields, each)
 	}
 	route.Handler.Submit(ex)
 }

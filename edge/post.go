@@ -51,6 +51,7 @@ type posts struct {
 	closed   bool          // by the application, which needs not be told
 	parted   bool          // by the client, with a close frame
 	inbox    grip.Listener // the channels it is subscribed to
+	session  string        // that it is in
 	interval int64         // Keep-Alive-Interval, 0: none
 	asked    int64         // when the last POST ended
 	keep     later         // what is sent when nothing else is

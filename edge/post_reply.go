@@ -243,6 +243,8 @@ func (p *posts) obey(command string) (wrong string) {
 		c.mu.Lock()
 		p.inbox.Forget(control.Channel.Name)
 		c.mu.Unlock()
+	case "session":
+		p.enter(control.Session)
 	case "detach":
 		p.mu.Lock()
 		p.detached = true
@@ -281,6 +283,14 @@ func (p *posts) obey(command string) (wrong string) {
 	return wrong
 }
 
+// enter makes the socket one of a session.
+func (p *posts) enter(session string) {
+	p.conn.mu.Lock()
+	defer p.conn.mu.Unlock()
+	p.session = session
+	p.server.holds.known.learn(nil, &grip.Session{ID: session}, p.server.clock.Load())
+}
+
 // maxMeta is how many names set-meta may give values to.
 const maxMeta = 100
 
@@ -304,6 +314,7 @@ func (p *posts) subscribe(to grip.Channel) (wrong string) {
 // fits gives a publication as this socket gets it, by the filters of its channels. It is called under the connection's
 // lock. nil: it does not.
 func (p *posts) fits(group string, what *channel.Publication) *channel.SocketMessage {
+	p.server.holds.known.saw(p.session, group, what.ID, p.server.clock.Load())
 	if !p.inbox.Wants(group, what) {
 		return nil
 	}

@@ -74,6 +74,7 @@ func New(options Options, handler Handler) *Server {
 	s.needsAnswer = options.Access != nil && options.Access.NeedsAnswer()
 	s.holds.Holds, s.holds.ready.signal = options.Holds, make(chan struct{}, 1)
 	s.holds.random = rand.Int64N
+	s.holds.known = sessions{Sessions: options.Holds.Sessions, channels: options.Holds.Channels, body: options.Holds.Body}
 	s.codecs = websocket.NewCodecs(options.WebSockets.Settings)
 	s.handshakes.prepare(&s.options)
 	if most := options.Gate.PerAddress; most > 0 {

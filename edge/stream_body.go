@@ -46,7 +46,8 @@ func (st *stream) isEmpty() bool {
 // collects tells whether the body is waited for before the application is called. quic-go does not say that a request
 // has no body until it has looked for its end; asking for that in advance leaves the requests that may be repeated so.
 func (st *stream) collects() bool {
-	return st.answer.wsgi || st.r.ContentLength == 0 || st.r.ContentLength < 0 && st.r.ProtoMajor == 3 && st.ex.Safe()
+	return st.answer.wsgi || st.r.ContentLength == 0 || st.r.ContentLength < 0 && st.r.ProtoMajor == 3 && st.ex.Safe() ||
+		st.server.holds.known.concern(&st.ex.Scope, st.r.ContentLength)
 }
 
 func bodyCut() *h1.Error { return &h1.Error{Status: 400, Reason: "the body is not whole"} }
@@ -73,7 +74,7 @@ func (st *stream) collect() *h1.Error {
 	}
 	st.mu.Lock()
 	st.body.done = true
-	st.body.hand(st.ex, st.server.options.WholeBody)
+	st.body.hand(st.ex, st.server)
 	st.mu.Unlock()
 	st.submit()
 	return nil

@@ -166,6 +166,7 @@ type Control struct {
 	Type    string // subscribe, unsubscribe, detach, session, set-meta, keep-alive, send-delayed or flush-delayed
 	Channel Channel
 	Name    string // of set-meta
+	Session string // of session
 	Value   string
 	Data    []byte        // of keep-alive and send-delayed: a message
 	Kind    string        // text, binary, ping or pong: what Data is
@@ -180,6 +181,7 @@ type control struct {
 	PrevID      string   `json:"prev-id"` //nolint:tagliatelle // GRIP's own spelling
 	Filters     []string `json:"filters"`
 	Name        string   `json:"name"`
+	ID          string   `json:"id"`
 	Value       text     `json:"value"`
 	MessageType string   `json:"message-type"` //nolint:tagliatelle // as above
 	Timeout     *float64 `json:"timeout"`
@@ -203,7 +205,9 @@ func ParseControl(data []byte) (c Control, err error) {
 		}
 	case "keep-alive", "send-delayed":
 		err = c.readDelayed(&read)
-	case "detach", "session", "flush-delayed":
+	case "session":
+		c.Session = read.ID
+	case "detach", "flush-delayed":
 	default:
 		err = fmt.Errorf("there is no control message of the type %.40q", read.Type)
 	}

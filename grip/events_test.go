@@ -151,7 +151,7 @@ func TestControls(t *testing.T) {
 		},
 		`{"type": "unsubscribe", "channel": "a"}`:                                         {Type: "unsubscribe", Channel: grip.Channel{Name: "a"}},
 		`{"type": "detach"}`:                                                              {Type: "detach"},
-		`{"type": "session", "id": "s"}`:                                                  {Type: "session"},
+		`{"type": "session", "id": "s"}`:                                                  {Type: "session", Session: "s"},
 		`{"type": "set-meta", "name": "user", "value": 7}`:                                {Type: "set-meta", Name: "user", Value: "7"},
 		`{"type": "keep-alive", "message-type": "ping", "timeout": 30}`:                   {Type: "keep-alive", Kind: "ping", Timeout: 30 * time.Second},
 		`{"type": "keep-alive", "content": "k", "mode": "interval"}`:                      {Type: "keep-alive", Kind: "text", Data: []byte("k"), Mode: "interval", Timeout: grip.DefaultTimeout},

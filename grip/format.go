@@ -18,7 +18,7 @@ var filters = [...]string{"skip-self", "skip-users", "require-sub", "build-id", 
 func known(filter string) bool { return slices.Contains(filters[:], filter) }
 
 // Features is what a request tells the application of what the edge can do.
-const Features = "status, link:next, link:gone, filter:skip-self, filter:skip-users, filter:require-sub, " +
+const Features = "status, session, link:next, link:gone, filter:skip-self, filter:skip-users, filter:require-sub, " +
 	"filter:build-id, filter:var-subst"
 
 // Listener is what filters know of whoever gets a publication.

@@ -34,6 +34,7 @@ type Instruct struct {
 	Next      Link // what comes behind the body, or is asked for when something has been missed
 	Gone      string
 	Meta      map[string]string
+	Session   Session
 	Cursor    uint64 // what was published after it counts as not yet seen; 0: the request's own
 	Answer    channel.Response
 }
@@ -168,6 +169,12 @@ func (in *Instruct) readField(name, value string) (err error) {
 		for _, e := range elements(value) {
 			in.Channels = append(in.Channels, e.channel())
 		}
+	case "session-id":
+		in.Session.ID = value
+	case "session-detect":
+		err = in.readDetect(value)
+	case "last":
+		err = in.readLast(value)
 	case "timeout":
 		in.Timeout, err = seconds("Grip-Timeout", value)
 	case "keep-alive":

@@ -94,13 +94,13 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotDone: sessions are not claimed, and their fields go no further than the edge, as no field of that kind.
-func TestWhatIsNotDone(t *testing.T) {
+// TestFeatures: what is claimed, and that no field of that kind goes further than the edge, known or not.
+func TestFeatures(t *testing.T) {
 	t.Parallel()
-	if want := "status, link:next, link:gone, filter:skip-self, filter:skip-users, filter:require-sub, filter:build-id, filter:var-subst"; grip.Features != want {
+	if want := "status, session, link:next, link:gone, filter:skip-self, filter:skip-users, filter:require-sub, filter:build-id, filter:var-subst"; grip.Features != want {
 		t.Errorf("%q is claimed", grip.Features)
 	}
-	got, err := grip.Read(200, nil, fields("Grip-Session-Id: 1", "grip-session-detect: x", "Grip-Last: a; last-id=1", "GRIP-Nonsense: 1", "X-A: 1"), nil)
+	got, err := grip.Read(200, nil, fields("Grip-Session-Id: 1", "grip-session-detect: path-prefix=/; sid-ptr=/a", "Grip-Last: a; last-id=1", "GRIP-Nonsense: 1", "X-A: 1"), nil)
 	if err != nil || got.Mode != grip.Pass || !reflect.DeepEqual(got.Answer.Header, [][2]string{{"X-A", "1"}}) {
 		t.Errorf("%+v %v", got, err)
 	}

@@ -57,7 +57,7 @@ func (m *Message) readRecall(c *cursor) {
 	case KindKeep:
 		m.Status, m.N = c.natural(), c.natural()
 	case KindHistory:
-		m.Data = c.name()
+		m.Data = c.bytes() // longer than a name: it has a part for each server
 	case KindEnter:
 		m.Data = c.name()
 		m.Fields = append(m.Fields, backline.Field{Name: c.name(), Value: c.bytes()})

@@ -44,9 +44,16 @@ func (s *Session) handleRecall(m *wire.Message) bool {
 // maxKept is how many messages a process may have a group remember. The bounds of memory hold besides.
 const maxKept = 100_000
 
+// maxPosition bounds what is read of a position, which clients say: with the most servers one has 933 bytes.
+const maxPosition = 1024
+
 // recall answers with what the window has room for: of more the newest, and then it is not complete.
 func (s *Session) recall(token uint32, group, text string) {
-	from, valid := channel.ParsePosition(text)
+	var from channel.Position
+	valid := len(text) <= maxPosition
+	if valid {
+		from, valid = channel.ParsePosition(text)
+	}
 	if valid {
 		s.hub.Recall(group, from, func(found channel.Recall) { s.recalled(token, text != "", found) })
 		return

@@ -91,7 +91,7 @@ func TestHistoryOverASession(t *testing.T) {
 	if err := words(ask(""), all.Now.String(), all.Missed[0].Position.String(), "three"); err != nil {
 		t.Error(err)
 	}
-	for _, position := range []string{"1-1", "nonsense", all.Now.String() + "0", "-", "\xff"} {
+	for _, position := range []string{"1-1", "nonsense", all.Now.String() + "0", "-", "\xff", strings.Repeat(".1-1", 5000)} {
 		if answer := ask(position); strings.Contains(answer, "three") {
 			t.Errorf("%q: a part of what was missed came", position)
 		}
@@ -99,6 +99,10 @@ func TestHistoryOverASession(t *testing.T) {
 	complete := "i\x01\x00\x00\x00"
 	if err := words(ask(all.Missed[0].Position.String()), complete, all.Now.String()); err != nil {
 		t.Error(err)
+	}
+	servers := all.Missed[0].Position.String() + strings.Repeat(".3w5e11264sgsf-3w5e11264sgsf", 32)
+	if err := words(ask(servers), complete, all.Now.String()); err != nil {
+		t.Errorf("a position of as many servers as it may have, %d bytes: %v", len(servers), err)
 	}
 	m := named(wire.KindPublish, "room")
 	m.Data = wire.AppendDictionary(nil, wire.Marshal, map[string]string{"text": strings.Repeat("x", 5000)})

@@ -81,7 +81,7 @@ class Endpoint:
 
     async def asend(self, channel: str, message: dict[str, Any]) -> None:
         """Put a message into a channel. Raises ChannelFull, MessageTooLarge, NoServer."""
-        data = _checked(channel, message)
+        data = payload.dump(message)
         session, limits = self._here()
         waiter = await self._task(lambda waiter: session.send(waiter, limits, channel, data), PATIENCE)
         _judge(waiter, channel, data)
@@ -144,7 +144,7 @@ class Endpoint:
 
     def send(self, channel: str, message: dict[str, Any]) -> None:
         """The same for synchronous code."""
-        data = _checked(channel, message)
+        data = payload.dump(message)
         session, limits = self._here()
         _judge(self._thread("send", lambda waiter: session.send(waiter, limits, channel, data)), channel, data)
 
@@ -214,12 +214,6 @@ class Endpoint:
     def close(self) -> None:
         """End a connection that nobody needs: nothing that was sent or joined is forgotten."""
         connection.close()
-
-
-def _checked(channel: str, message: dict[str, Any]) -> bytes:
-    if not isinstance(message, dict):
-        raise TypeError(f"a message is a dictionary; got {type(message).__name__}")
-    return payload.dump(message)
 
 
 def _judge(waiter: Waiter, name: str, data: str | bytes = b"") -> None:

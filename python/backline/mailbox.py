@@ -34,11 +34,11 @@ class Limits:
         group_expiry: float = GROUP_EXPIRY,
     ) -> None:
         self.number = number
-        self.capacity = capacity
-        self.expiry = expiry
-        self.group_expiry = group_expiry
+        self.capacity = _count("capacity", capacity)
+        self.expiry = _seconds("expiry", expiry)
+        self.group_expiry = _seconds("group_expiry", group_expiry)
         self._patterns = [
-            (re.compile(fnmatch.translate(each)) if isinstance(each, str) else each, most)
+            (re.compile(fnmatch.translate(each)) if isinstance(each, str) else each, _count("channel_capacity", most))
             for each, most in (channel_capacity or {}).items()
         ]
 
@@ -48,6 +48,19 @@ class Limits:
             if pattern.match(channel):
                 return most
         return self.capacity
+
+
+def _count(name: str, value: int) -> int:
+    """What the server would not understand must not reach it: it could only be silent about it."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
+        raise TypeError(f"expected {name} as a whole number from 1 to {2**31 - 1}, got {value!r:.80}")
+    return value
+
+
+def _seconds(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise TypeError(f"expected {name} as a number of seconds, got {value!r:.80}")
+    return value
 
 
 class Box:

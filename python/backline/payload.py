@@ -23,6 +23,8 @@ class MessageTooLarge(Exception):
 
 def dump(message: dict[str, Any]) -> bytes:
     """The bytes of a message. TypeError says what in it cannot be sent."""
+    if not isinstance(message, dict):
+        raise TypeError(f"expected a message as a dictionary, got {_named(message)}, {message!r:.80}")
     data = marshal.dumps(_dictionary(message, 0), FORMAT)
     if len(data) > LONGEST:
         raise too_large(len(data), LONGEST)

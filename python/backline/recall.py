@@ -28,6 +28,8 @@ from .session import LOST
 from .waiting import TaskWaiter, Waiter, blocking_waiter
 
 PATIENCE: Final = 10.0  # seconds for the server to answer
+LONGEST: Final = 255  # bytes of the name of a user, or of a socket
+_POSITION: Final = 1024  # of what a client says that it saw last; with the most servers a position has 933
 
 _GROUP: Final = re.compile(r"[a-zA-Z\d\-_.]+")
 
@@ -76,14 +78,14 @@ def watchers(group: str) -> str:
     return f"{group}.presence"
 
 
-def history(group: str, after: str = "") -> History:
+def history(group: str, after: str | None = "") -> History:
     """What was sent to a group after a position; everything that it remembers where there is none."""
-    return _history(_thread("history", (wire.HISTORY, _group(group), after)))
+    return _history(_thread("history", (wire.HISTORY, _group(group), _position(after))))
 
 
-async def ahistory(group: str, after: str = "") -> History:
+async def ahistory(group: str, after: str | None = "") -> History:
     """The same for coroutines."""
-    return _history(await _task((wire.HISTORY, _group(group), after)))
+    return _history(await _task((wire.HISTORY, _group(group), _position(after))))
 
 
 def keep(group: str, messages: int, seconds: int) -> None:
@@ -108,7 +110,7 @@ async def aenter(group: str, user: str, socket: str, info: Any = None) -> None:
 
 def leave(group: str, user: str, socket: str) -> None:
     """The user is not there any more by this socket. It waits for nothing, so coroutines may call it too."""
-    connection.current().leave((_group(group), user, socket))
+    connection.current().leave(_seat(group, user, socket))
 
 
 def presence(group: str, limit: int = 1000) -> Presence:
@@ -136,8 +138,27 @@ def _natural(number: int) -> int:
 
 
 def _entry(group: str, user: str, socket: str, info: Any) -> _Question:
-    text = "" if info is None else json.dumps(info)
-    return (wire.ENTER, _group(group), user, socket, text)
+    text = "" if info is None else json.dumps(info, allow_nan=False)
+    return (wire.ENTER, *_seat(group, user, socket), text)
+
+
+def _seat(group: str, user: str, socket: str) -> tuple[str, str, str]:
+    return _group(group), _plain("user", user), _plain("socket", socket)
+
+
+def _plain(what: str, name: str) -> str:
+    if not isinstance(name, str) or not 0 < len(name.encode()) <= LONGEST:
+        raise TypeError(f"expected {what} as a str of 1 to {LONGEST} bytes, got {name!r:.120}")
+    return str.__str__(name)
+
+
+def _position(text: str | None) -> str:
+    """A position as a client has said it: what is none becomes one that nobody knows."""
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise TypeError(f"expected after as a position, which is a str, got {text!r:.120}")
+    return str.__str__(text) if len(text) <= _POSITION and text.isascii() else "?"
 
 
 def _history(answer: tuple[Any, ...]) -> History:

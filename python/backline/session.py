@@ -23,6 +23,7 @@ from .parallel import greenlets
 from .waiting import Waiter, native, wake_all
 
 LOST: Final = 99  # a verdict of our own: the server went before it gave one
+_LONGEST: Final = 2**31 - 1  # milliseconds of a message's expiry, which are 24 days
 TELL: Final = 1.0  # seconds between lines in the log about channels that are full
 SWEEP: Final = 15.0  # seconds between looks for what nobody has read in time
 
@@ -61,7 +62,7 @@ class Session:
     def send(self, waiter: Waiter, limits: Limits, channel: str, data: bytes) -> bool:
         """Put a message into a channel. ``waiter.verdict`` says what has become of it."""
         if owner_of(channel) != self.id:
-            capacity, expiry = limits.capacity_of(channel), max(1, int(limits.expiry * 1000))
+            capacity, expiry = limits.capacity_of(channel), int(min(max(1, limits.expiry * 1000), _LONGEST))
             return self.ask(waiter, wire.CHANNEL_SEND, channel, data, capacity, expiry)
         with self._lock:
             waiter.verdict, waiter.number, woken = self._put(channel, data, monotonic())

@@ -50,6 +50,30 @@ def test_capacities() -> None:
     assert [limits.capacity_of(each) for each in ("abc", "bc", "d", "c")] == [1, 2, 3, 5]
 
 
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"capacity": "100"}, "expected capacity as a whole number from 1 to 2147483647, got '100'"),
+        ({"capacity": 0}, "expected capacity"),
+        ({"capacity": 2**31}, "expected capacity"),
+        ({"capacity": True}, "expected capacity"),
+        ({"channel_capacity": {"thumbs": None}}, "expected channel_capacity as .*, got None"),
+        ({"expiry": "60"}, "expected expiry as a number of seconds, got '60'"),
+        ({"expiry": float("nan")}, "expected expiry"),
+        ({"group_expiry": -1}, "expected group_expiry"),
+    ],
+)
+def test_limits_that_cannot_be(limits: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        channels.Endpoint(**limits)
+
+
+def test_an_expiry_that_is_longer_than_the_server_counts(hub: Hub) -> None:
+    for expiry in (86_400.0 * 365, float("inf")):
+        hub.session.send(ThreadWaiter(), hub.session.layer(expiry=expiry), "thumbs", b"0")
+        assert hub.told.pop()[-1] == 2**31 - 1
+
+
 def test_what_is_over_makes_room() -> None:
     box = Box(Limits("0", capacity=1, expiry=1), "x", owned=True)
     assert box.put(b"1", 0.0)
@@ -230,6 +254,13 @@ def test_a_payload_without_end() -> None:
         payload.dump({"a": endless})
     with pytest.raises(payload.MessageTooLarge, match="channel_max_message"):
         payload.dump({"a": bytes(payload.LONGEST)})
+
+
+@pytest.mark.parametrize("message", [[1], None, "text"])
+def test_only_dictionaries_are_messages(message: Any) -> None:
+    for send in (channels.send, channels.group_send):
+        with pytest.raises(TypeError, match="expected a message as a dictionary, got a "):
+            send("thumbs", message)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 100, "ä", 5, "a!b\n"])

@@ -53,6 +53,8 @@ type Session struct {
 
 	id     string              // "" before KindAttach; Handle's and Close's
 	joined map[string]struct{} // the groups that it is in: Handle's and Close's
+	// refused is when the log last heard of a publication that was: Handle's.
+	refused time.Time
 
 	mu      sync.Mutex
 	token   uint32
@@ -152,11 +154,24 @@ func (s *Session) publish(m *wire.Message) {
 	switch {
 	case len(m.Data) > s.options.MaxMessage:
 		s.answer(m.Stream, wire.VerdictTooLarge, s.options.MaxMessage)
-	case s.options.Publish == nil || s.options.Publish(m.Data) != nil:
-		s.answer(m.Stream, wire.VerdictInvalid, 0)
+	case s.options.Publish == nil:
+		s.refuse(m.Stream, errors.New("nobody takes publications here"))
 	default:
+		if err := s.options.Publish(m.Data); err != nil {
+			s.refuse(m.Stream, err)
+			return
+		}
 		s.answer(m.Stream, wire.VerdictDone, 0)
 	}
+}
+
+// refuse says no to a publication. The process hears only that, so the log says why.
+func (s *Session) refuse(token uint32, err error) {
+	if now := time.Now(); now.Sub(s.refused) > dropInterval {
+		s.refused = now
+		s.options.Log.Warn("a publication is refused", "process", s.who, "error", err)
+	}
+	s.answer(token, wire.VerdictInvalid, 0)
 }
 
 func (s *Session) attach(token uint32, id string) error {

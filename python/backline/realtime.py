@@ -124,7 +124,7 @@ def _judge(waiter: Waiter, group: str, data: bytes) -> None:
     if waiter.verdict == wire.VERDICT_TOO_LARGE:
         raise too_large(len(data), waiter.number)
     if waiter.verdict == wire.VERDICT_INVALID:
-        raise ValueError(f"the server cannot publish that to {group}: its log, or --grip, says why")
+        raise ValueError(f"the server cannot publish that to {group}: its log says why")
     if waiter.verdict == LOST:
         raise NoServer(f"the server went while it was asked to publish to {group}; try again when it runs")
 
@@ -149,10 +149,15 @@ def _item(
     if prev_id is not None:
         item["prev-id"] = str(prev_id)
     fields = {str(name): str(value) for name, value in (headers or {}).items()}
+    if (stream is not None) + (event is not None) + bool(close) > 1:
+        # Streams get one of them; which, nobody could guess.
+        raise TypeError("expected one of stream, event and close=True; publish() once for each")
     if json is not None:
         body = _json.dumps(json)
         if not any(name.lower() == "content-type" for name in fields):
             fields["Content-Type"] = "application/json"
+    if not isinstance(status, int) or not 200 <= status <= 999:
+        raise ValueError(f"expected status as a number from 200 to 999, got {status!r:.80}")
     if body is not None:
         item["http-response"] = {"code": int(status), "headers": fields, **_content("body", body)}
     if event is not None:
@@ -210,7 +215,8 @@ def _names(groups: Iterable[str]) -> str:
 
 def _quote(name: str) -> str:
     """A name as a header field has it: in quotes, where it has what separates others."""
-    name.encode("ascii")  # what else it may be, a field cannot say
+    if not name.isascii():  # a header field cannot say it
+        raise ValueError(f"expected a group to wait for in ASCII, got {name!r}")
     if any(c in ',;"\\<>= ' for c in name):
         return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return name

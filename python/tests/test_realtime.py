@@ -52,6 +52,7 @@ def test_a_stream_is_header_fields() -> None:
         ([7], 5, "expected a group"),
         (["a\r\nb: c"], 5, "expected a group"),
         (["x" * 256], 5, "expected a group"),
+        (["r\xe4um"], 5, "expected a group to wait for in ASCII"),
         (["room"], 0, "expected timeout"),
         (["room"], 1e9, "expected timeout"),
     ],
@@ -96,6 +97,12 @@ def test_events() -> None:
 def test_what_cannot_be_published() -> None:
     with pytest.raises(TypeError, match="nothing to publish"):
         item("room")
+    for forms in ({"stream": "a", "event": "b"}, {"event": "last", "close": True}, {"stream": "last", "close": True}):
+        with pytest.raises(TypeError, match="expected one of stream, event and close=True"):
+            item("room", **forms)
+    for status in ("200 OK", 99, 1000, None):
+        with pytest.raises(ValueError, match="expected status as a number from 200 to 999, got "):
+            item("room", "text", status=status)
     with pytest.raises(TypeError, match="expected str or bytes to publish, got int"):
         item("room", 7)
 

@@ -116,18 +116,19 @@ func (c *control) abandon() []*Exchange {
 	return all
 }
 
-// readLoop passes answers to those who asked, and what the worker tells by itself on, until the connection ends.
-func (c *control) readLoop(told func(kind wire.Kind, number uint32, elapsed time.Duration, stack string)) {
+// readLoop passes answers to those who asked, and what the worker tells by itself on, until the connection ends or what
+// comes cannot be read: nobody knows then who waits for what.
+func (c *control) readLoop(told func(kind wire.Kind, number uint32, elapsed time.Duration, stack string)) error {
 	reader := wire.NewReader(c.conn)
 	var messages wire.Messages
 	var m wire.Message
 	for {
 		payload, err := reader.Next()
-		if err != nil || messages.Open(payload) != nil {
-			break
+		if err == nil {
+			err = messages.Open(payload)
 		}
-		for {
-			if more, err := messages.Next(&m); !more || err != nil {
+		for more := true; err == nil; {
+			if more, err = messages.Next(&m); !more || err != nil {
 				break
 			}
 			switch m.Kind {
@@ -143,7 +144,15 @@ func (c *control) readLoop(told func(kind wire.Kind, number uint32, elapsed time
 				}
 			}
 		}
+		if err != nil {
+			c.end()
+			return err
+		}
 	}
+}
+
+// end closes the connection; those who wait for an answer have none.
+func (c *control) end() {
 	_ = c.conn.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()

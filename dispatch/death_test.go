@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"net"
+	"strings"
 	"testing"
 
 	"backline/dispatch/dispatchtest"
@@ -129,6 +130,27 @@ func TestProtocolBreaches(t *testing.T) {
 			}
 			if len(w.retired) > 0 {
 				t.Error("it was to be replaced twice")
+			}
+		})
+	}
+}
+
+// TestProtocolBreachesOfTheControlConnection: what cannot be read there costs the worker, too. Whoever asked would wait.
+func TestProtocolBreachesOfTheControlConnection(t *testing.T) {
+	t.Parallel()
+	for name, breach := range map[string]dispatchtest.Tuple{
+		"unknown kind":           {99, 0},
+		"wrong shape":            {wire.KindPublish, 1, "room"},
+		"a number for a name":    {wire.KindEnter, 1, "room", 42, "socket", ""},
+		"a name that is too big": {wire.KindJoin, 1, strings.Repeat("x", 600)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t, Options{QueueSize: 8})
+			w := b.attach("asgi", 4)
+			w.SendControl(breach)
+			w.expectRetired(t, RetireProtocol)
+			if !b.logs.contain("broke the worker protocol") {
+				t.Error("nothing of it was logged")
 			}
 		})
 	}

@@ -83,7 +83,7 @@ func (d *Dispatcher) Attach(name string, hello wire.Hello, up wire.Up, conn, con
 	go w.readLoop()
 	go w.control.writeLoop()
 	go func() {
-		w.control.readLoop(w.told)
+		w.explain(w.control.readLoop(w.told))
 		w.cancelJobs()
 		w.closeSession()
 	}()

@@ -132,8 +132,8 @@ def _group(name: str) -> str:
 
 
 def _natural(number: int) -> int:
-    if not 0 <= number < 2**31:
-        raise ValueError(f"{number} is no count; expected 0 to {2**31 - 1}")
+    if not isinstance(number, int) or not 0 <= number < 2**31:
+        raise ValueError(f"{number!r:.80} is no count; expected 0 to {2**31 - 1}")
     return number
 
 

@@ -84,6 +84,16 @@ def test_positions_that_clients_say(told: list[wire.Outgoing], after: Any, asked
     assert told.pop()[2:] == ("chat.1", asked)
 
 
+@pytest.mark.parametrize("count", [1.5, "7", -1, 2**31, None])
+def test_counts(told: list[wire.Outgoing], count: Any) -> None:
+    for messages, seconds in ((count, 60), (10, count)):
+        with pytest.raises(ValueError, match=r"is no count; expected 0 to 2147483647"):
+            channels.keep("chat.1", messages=messages, seconds=seconds)
+    with pytest.raises(ValueError, match="is no count"):
+        channels.presence("chat.1", limit=count)
+    assert told == []
+
+
 def test_a_position_is_text(told: list[wire.Outgoing]) -> None:
     with pytest.raises(TypeError, match="expected after as a position, which is a str, got 7"):
         channels.history("chat.1", after=7)  # type: ignore[arg-type]

@@ -254,11 +254,13 @@ func TestMistakeOfAnotherPart(t *testing.T) {
 	t.Parallel()
 	loaded := call{file: "access_logformat = '%(z)s'", environ: []string{"BACKLINE_LOG_LEVEL=error"}}.mustLoad(t)
 	for key, want := range map[string]string{
-		"access_logformat": "file backline.toml:1 access_logformat: unknown atom | or leave it out: gunicorn's line",
+		"access_logformat": "file backline.toml:1 access_logformat: unknown atom | or leave it out, which means: gunicorn's line (Apache's combined) with duration, queue wait and worker behind it",
+		"bus":              "default: unknown atom | or leave it out, which means: this server is alone",
+		"bus_secret":       "default: unknown atom | or leave it out",
 		"log_level":        "environment BACKLINE_LOG_LEVEL: unknown atom | write for example BACKLINE_LOG_LEVEL=info",
 		"bind":             "default: unknown atom | write for example --bind 127.0.0.1:8000",
 	} {
-		if text := wholeText(t, loaded.Mistake(key, errors.New("unknown atom"))); !strings.Contains(text, want) {
+		if text := wholeText(t, loaded.Mistake(key, errors.New("unknown atom"))); text != want+"\n" {
 			t.Errorf("the mistake of %s is %q, want %q", key, text, want)
 		}
 	}

@@ -93,12 +93,24 @@ func hintFor(s Setting, origin Origin) string {
 		return "write for example mysite.wsgi"
 	}
 	if s.Default == "" {
-		if s.Zero == "" {
-			return ""
-		}
-		return "or leave it out: " + s.Zero
+		return leaveOut(s.Zero)
 	}
 	return "write for example " + spell(s, origin, s.Default)
+}
+
+// leaveOut says what becomes of a setting that has no default, with its Zero, which may have none or off in front of
+// what that means.
+func leaveOut(zero string) string {
+	for _, nothing := range []string{"none", "off"} {
+		if zero == nothing {
+			return "or leave it out"
+		}
+		zero = strings.TrimPrefix(zero, nothing+": ")
+	}
+	if zero == "" {
+		return ""
+	}
+	return "or leave it out, which means: " + zero
 }
 
 // spell writes a setting the way the given source has it.

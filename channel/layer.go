@@ -106,6 +106,9 @@ var ErrTaken = errors.New("another process has this id")
 // ErrNoRoom says that the hub holds as much as it may.
 var ErrNoRoom = errors.New("the server holds as much for channels and groups as it may; see docs/settings.md, Channels")
 
+// ErrAway says that a message for a process of another server could not be sent.
+var ErrAway = errors.New("the bus between the servers is away, or has no room: the message was not sent; try again")
+
 // FullError says that a channel has as many messages that nobody has read as it may have.
 type FullError struct {
 	Channel  string

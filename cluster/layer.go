@@ -64,12 +64,12 @@ func (n *Node) knows(id string) bool {
 func (n *Node) call(subject string, k kind, body func([]byte) []byte, done func(answer), failed func(error)) {
 	id, ok := n.calls.begin(time.Now().Add(n.options.Timeout), done)
 	if !ok {
-		failed(ErrAway)
+		failed(channel.ErrAway)
 		return
 	}
 	packet := body(binary.AppendUvarint(head(k, n.id), id))
 	if !n.outbox.publish(subject, packet) && n.calls.forget(id) {
-		failed(ErrAway)
+		failed(channel.ErrAway)
 	}
 }
 

@@ -19,9 +19,6 @@ var (
 	_ channel.Presence = (*Node)(nil)
 )
 
-// ErrAway says that a message for a process of another node could not be sent.
-var ErrAway = errors.New("the bus between the servers is away, or has no room: the message was not sent; try again")
-
 // ErrRefused says that a process of another node refused something.
 var ErrRefused = errors.New("the process that the channel belongs to, on another server, did not take it; " +
 	"its log says why")

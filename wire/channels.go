@@ -74,6 +74,7 @@ const (
 	VerdictInvalid  Verdict = 2 // the message is no dictionary of plain values
 	VerdictTooLarge Verdict = 3 // the message is longer than n bytes
 	VerdictTaken    Verdict = 4 // another process has the id
+	VerdictAway     Verdict = 5 // the process is on another server, which cannot be reached now
 )
 
 // maxName bounds the names of channels and groups, in bytes. Python's rule is 99 characters of any alphabet.

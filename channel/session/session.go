@@ -221,6 +221,8 @@ func (s *Session) verdictFor(token uint32) func(error) {
 			s.answer(token, wire.VerdictFull, full.Capacity)
 		} else if errors.Is(err, channel.ErrNoRoom) {
 			s.answer(token, wire.VerdictFull, 0)
+		} else if errors.Is(err, channel.ErrAway) {
+			s.answer(token, wire.VerdictAway, 0)
 		} else {
 			s.answer(token, wire.VerdictInvalid, 0)
 		}

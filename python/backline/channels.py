@@ -228,6 +228,11 @@ def _judge(waiter: Waiter, name: str, data: str | bytes = b"") -> None:
         raise payload.too_large(len(data), waiter.number)
     if verdict == wire.VERDICT_INVALID:
         raise TypeError(f"the message for {name} cannot be read by the process that it is for")
+    if verdict == wire.VERDICT_AWAY:
+        raise NoServer(
+            f"{name} is not of this server, and the bus to the other servers is away, or has no room: nothing was "
+            "sent; try again"
+        )
     if verdict == LOST:
         raise NoServer(f"the server went while it was asked about {name}; try again when it runs")
 

@@ -124,6 +124,14 @@ def test_verdicts_of_a_channel_that_others_send_to(hub: Hub) -> None:
     ]
 
 
+def test_a_process_on_a_server_that_is_out_of_reach(hub: Hub) -> None:
+    waiter = ThreadWaiter()
+    hub.session.send(waiter, hub.limits, "specific.other!0-x", b"0")
+    hub.session.take([(wire.VERDICT, hub.told[-1][1], wire.VERDICT_AWAY, 0)])
+    with pytest.raises(channels.NoServer, match="is not of this server, and the bus to the other servers is away"):
+        channels._judge(waiter, "specific.other!0-x")
+
+
 def test_a_channel_of_nobody_is_read_as_often_as_somebody_waits(hub: Hub) -> None:
     first, second = ThreadWaiter(), ThreadWaiter()
     for each in (first, second):

@@ -12,6 +12,21 @@ import (
 	"backline/wire"
 )
 
+// apart is a hub that is cut off from the others.
+type apart struct{ *channel.Hub }
+
+func (apart) Send(_ string, _ *channel.Message, done func(error)) { done(channel.ErrAway) }
+
+// TestAProcessThatIsOutOfReach: the sender is told that, and not that its message is wrong.
+func TestAProcessThatIsOutOfReach(t *testing.T) {
+	t.Parallel()
+	one := connect(t, apart{channel.New(channel.Options{})}, session.Options{})
+	one.say(int(wire.KindAttach), 1, "one")
+	one.hears("\x50")
+	one.say(int(wire.KindChannelSend), 2, "specific.two!0-x", "\x80", 0, 0)
+	one.hears("\x50\xd2\x00\x00\x00\x02\xd2\x00\x00\x00\x05")
+}
+
 // TestPublicationsThatAreRefused: the process hears no more than that, so the log has the reason, and not each time.
 func TestPublicationsThatAreRefused(t *testing.T) {
 	t.Parallel()

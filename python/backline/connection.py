@@ -240,7 +240,7 @@ def find() -> str:
     if found:
         raise NoServer(
             f"{len(found)} servers run: say which one with BACKLINE_SOCKET={found[0]} (backline ps lists them), "
-            "or call this where the server was started"
+            f"or {'serve each in a folder of its own' if own else 'call this where the server was started'}"
         )
     raise NoServer(
         f"no server runs that has a socket in {folder}: start one (backline serve) as this user, "

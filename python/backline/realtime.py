@@ -230,6 +230,10 @@ def _at(response: Any, cursor: int | None) -> None:
 def _set(response: Any, name: str, value: str) -> None:
     """Set a header field of a response of Django, Flask, Starlette, or whatever is alike."""
     put: Callable[[str, str], object] | None = getattr(response, "__setitem__", None)
+    if type(response) in (dict, list):  # which FastAPI and Flask make a response of later; it would get the fields
+        raise TypeError(
+            f"expected a response with headers, got {type(response).__name__}: make one, as JSONResponse(...)"
+        )
     headers = getattr(response, "headers", None)
     if headers is not None and hasattr(headers, "__setitem__"):
         headers[name] = value

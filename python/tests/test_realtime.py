@@ -63,6 +63,12 @@ def test_what_cannot_be_waited_for(groups: Any, timeout: float, what: str) -> No
 
 
 def test_only_responses_are_held() -> None:
+    some: tuple[Any, ...] = ({"messages": []}, [1])
+    for content in some:
+        kept = content.copy()
+        with pytest.raises(TypeError, match=r"expected a response with headers, got (dict|list): make one"):
+            realtime.hold(content, ["room"])
+        assert content == kept
     with pytest.raises(TypeError, match="expected a response with headers, got int"):
         realtime.hold(7, ["room"])
 

@@ -80,7 +80,7 @@ func New(options Options) (*Bus, error) {
 	s, err := server.NewServer(&server.Options{
 		ServerName: options.Name, Host: "127.0.0.1", Port: server.RANDOM_PORT, Authorization: token,
 		NoSigs: true, MaxPayload: bus.MaxData, Cluster: cluster,
-		Routes: routes(options),
+		Routes: routes(options), ConnectErrorReports: reportEvery, ReconnectErrorReports: reportEvery,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the bus in this process: %w", err)

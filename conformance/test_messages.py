@@ -199,7 +199,7 @@ def test_wrong_interface(folder: Path) -> None:
     done = serve("good", "-k", "uvicorn.workers.UvicornWorker", cwd=folder)
     assert done.returncode == 3
     assert "good:app is a WSGI application" in done.stderr and "not ASGI" in done.stderr
-    assert "leave -k away" in done.stderr
+    assert "leave -k away" in done.stderr and "--websocket and --channels want an ASGI one" in done.stderr
 
 
 def test_l_lifespan_on_with_an_application_that_raises(folder: Path) -> None:
@@ -340,6 +340,13 @@ def test_check_does_not_need_the_address(folder: Path) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run("check", "good", "-b", address, "--python", sys.executable, cwd=folder)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_key_that_is_none_is_not_shown(folder: Path, command: str) -> None:
+    done = run(command, "good", "--grip-key", "hunter2", "--python", sys.executable, cwd=folder)
+    assert done.returncode == 2 and done.stdout == ""
+    assert "flag --grip-key: a key is no ISSUER=KEY" in done.stderr and "hunter2" not in done.stderr
 
 
 def test_check_without_an_application(folder: Path) -> None:

@@ -69,6 +69,9 @@ func checkSettings(ctx context.Context, p *process, loaded *config.Loaded) (*jou
 	if _, err := gateOptions(loaded); err != nil {
 		return nil, err
 	}
+	if err := checkGripKeys(loaded); err != nil {
+		return nil, err
+	}
 	if err := checkCertificates(p, c); err != nil {
 		return nil, err
 	}

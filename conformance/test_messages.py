@@ -199,7 +199,7 @@ def test_wrong_interface(folder: Path) -> None:
     done = serve("good", "-k", "uvicorn.workers.UvicornWorker", cwd=folder)
     assert done.returncode == 3
     assert "good:app is a WSGI application" in done.stderr and "not ASGI" in done.stderr
-    assert "leave -k away" in done.stderr and "--websocket and --channels want an ASGI one" in done.stderr
+    assert "leave -k away" in done.stderr and "--websocket and --channels want an ASGI application" in done.stderr
 
 
 def test_l_lifespan_on_with_an_application_that_raises(folder: Path) -> None:

@@ -127,7 +127,8 @@ func (c *control) readLoop(told func(kind wire.Kind, number uint32, elapsed time
 		if err == nil {
 			err = messages.Open(payload)
 		}
-		for more := true; err == nil; {
+		for err == nil {
+			var more bool
 			if more, err = messages.Next(&m); !more || err != nil {
 				break
 			}

@@ -215,15 +215,17 @@ func (s *Session) answer(token uint32, verdict wire.Verdict, n int) {
 // verdictFor gives what a layer calls with the outcome.
 func (s *Session) verdictFor(token uint32) func(error) {
 	return func(err error) {
-		if err == nil {
+		full, isFull := errors.AsType[*channel.FullError](err)
+		switch {
+		case err == nil:
 			s.answer(token, wire.VerdictDone, 0)
-		} else if full, ok := errors.AsType[*channel.FullError](err); ok {
+		case isFull:
 			s.answer(token, wire.VerdictFull, full.Capacity)
-		} else if errors.Is(err, channel.ErrNoRoom) {
+		case errors.Is(err, channel.ErrNoRoom):
 			s.answer(token, wire.VerdictFull, 0)
-		} else if errors.Is(err, channel.ErrAway) {
+		case errors.Is(err, channel.ErrAway):
 			s.answer(token, wire.VerdictAway, 0)
-		} else {
+		default:
 			s.answer(token, wire.VerdictInvalid, 0)
 		}
 	}

@@ -309,7 +309,8 @@ def _wrong_interface(spec: _Spec, application: Any, guess: Guess, wanted: str) -
         return ImportFailure(
             "wrong-interface",
             message,
-            f"leave -k away, or choose a class for {guess.fits[0].upper()}; --websocket and --channels want an ASGI one",
+            f"leave -k away, or choose a class for {guess.fits[0].upper()}; "
+            "--websocket and --channels want an ASGI application",
         )
     hint = f"if calling it makes the application, write {spec.text}()" if _callable_bare(application) else ""
     return ImportFailure("wrong-interface", f"{spec.text} is no application: {guess.reason}", hint)

@@ -168,6 +168,8 @@ func (w *WorkerConn) pass(ex *Exchange, before state, m *wire.Message) {
 		ex.Socket.Close(ex, m.Status, m.Data)
 	case wire.KindSocketJoin:
 		ex.Socket.Join(ex, m.Data)
+	case wire.KindSocketEnter:
+		ex.Socket.Enter(ex, &m.Actions[0], string(m.Data))
 	case wire.KindSocketLeave:
 		ex.Socket.Leave(ex, m.Data)
 	case wire.KindData:
@@ -279,7 +281,7 @@ func allowed(ex *Exchange, kind wire.Kind) bool {
 			ex.state == stateOpen && kind == wire.KindClose)
 	case wire.KindTake:
 		return ex.Socket != nil && ex.form == formWSGI && !ex.taking && (ex.state == stateSent || ex.state == stateEnded)
-	case wire.KindSend, wire.KindSendPart:
+	case wire.KindSend, wire.KindSendPart, wire.KindSocketEnter:
 		return ex.Socket != nil && (ex.state == stateOpen || ex.state == stateEnded)
 	case wire.KindSocketJoin, wire.KindSocketLeave:
 		return ex.Socket != nil && ex.state != stateAnswered
@@ -300,7 +302,7 @@ func next(now state, m *wire.Message) state {
 		return stateOpen
 	case now == stateOpen && (m.Kind == wire.KindSend || m.Kind == wire.KindSendPart):
 		return now
-	case m.Kind == wire.KindSocketJoin, m.Kind == wire.KindSocketLeave:
+	case m.Kind == wire.KindSocketJoin, m.Kind == wire.KindSocketEnter, m.Kind == wire.KindSocketLeave:
 		return now
 	case m.Kind == wire.KindRead || m.Kind == wire.KindHint || m.Kind == wire.KindTake:
 		return now

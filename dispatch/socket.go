@@ -25,6 +25,9 @@ type Socket interface {
 	// Join says that the socket becomes a member of a group, before it is accepted or after; Leave ends that.
 	Join(ex *Exchange, group []byte)
 	Leave(ex *Exchange, group []byte)
+	// Enter says that the accepted socket becomes a member that is present under a name, or that gets what it has missed;
+	// Exchange.TellGap answers where that is not known.
+	Enter(ex *Exchange, a *wire.Action, name string)
 }
 
 // park takes an accepted socket out of the requests in flight: limits count what runs, and a socket mostly waits. The
@@ -97,6 +100,20 @@ func (ex *Exchange) SendMessage(data []byte, text bool) {
 	}
 	w.pending.AddReceive(ex.stream, data, text, true)
 	w.wake()
+}
+
+// TellGap says that what a WebSocket has missed of a group is not known.
+func (ex *Exchange) TellGap(group string) {
+	d := ex.dispatcher
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if ex.worker != nil && ex.state == stateOpen {
+		ex.worker.pending.AddGap(ex.stream, group)
+		ex.worker.wake()
+	}
 }
 
 // CloseSocket says that the WebSocket has ended, by whichever side, and with which code (RFC 6455 7.4).

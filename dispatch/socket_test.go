@@ -28,6 +28,10 @@ func (c *client) Close(_ *Exchange, code int, reason []byte) {
 
 func (c *client) Join(_ *Exchange, group []byte) { c.events <- "join " + string(group) }
 
+func (c *client) Enter(_ *Exchange, a *wire.Action, name string) {
+	c.events <- fmt.Sprintf("enter %s as %s by %s: %s, %s", a.Group, a.User, name, a.Info, a.Since)
+}
+
 func (c *client) Leave(_ *Exchange, group []byte) { c.events <- "leave " + string(group) }
 
 // socket submits a WebSocket's handshake.
@@ -88,12 +92,29 @@ func TestSocketGroups(t *testing.T) {
 	stream := w.Expect(wire.KindRequest).Stream
 	w.Send(dispatchtest.Tuple{wire.KindSocketJoin, stream, "early"}, dispatchtest.Tuple{wire.KindAccept, stream, nil, []dispatchtest.Tuple{}},
 		dispatchtest.Tuple{wire.KindSocketJoin, stream, "room"}, dispatchtest.Tuple{wire.KindSocketLeave, stream, "early"},
-		dispatchtest.Tuple{wire.KindClose, stream, 1000, ""}, dispatchtest.Tuple{wire.KindSocketLeave, stream, "room"},
-		dispatchtest.Tuple{wire.KindDone, stream})
-	c.expect("wanted 262144 true", "join early", "accept ", "join room", "leave early", "close 1000 ")
+		dispatchtest.Tuple{wire.KindSocketEnter, stream, "hall", "ann", "tab", "{}", "1f-9"})
+	c.expect("wanted 262144 true", "join early", "accept ", "join room", "leave early", "enter hall as ann by tab: {}, 1f-9")
+	c.ex.TellGap("hall")
+	if m := w.Expect(wire.KindGap); string(m.Data) != "hall" {
+		t.Errorf("a gap is told in %q", m.Data)
+	}
+	w.Send(dispatchtest.Tuple{wire.KindClose, stream, 1000, ""}, dispatchtest.Tuple{wire.KindSocketLeave, stream, "room"},
+		dispatchtest.Tuple{wire.KindSocketEnter, stream, "hall", nil, "", "", nil})
+	c.expect("close 1000 ")
+	c.ex.TellGap("late")
+	w.Send(dispatchtest.Tuple{wire.KindDone, stream})
 	plain := b.submit("GET", "/")
 	w.Send(dispatchtest.Tuple{wire.KindSocketJoin, w.Expect(wire.KindRequest).Stream, "room"})
 	plain.expect("fail worker")
+}
+
+// TestSocketsEnterWhenAccepted: there is nobody to write what was missed to before.
+func TestSocketsEnterWhenAccepted(t *testing.T) {
+	b := setup(t, Options{})
+	w := b.attach("asgi", 1)
+	c := b.socket("/ws")
+	w.Send(dispatchtest.Tuple{wire.KindSocketEnter, w.Expect(wire.KindRequest).Stream, "hall", nil, "", "", ""})
+	c.expect("wanted 262144 true", "fail worker")
 }
 
 // TestSocketsAreNotInFlight: sockets that wait do not keep requests from a worker, nor do they count for its choice

@@ -80,6 +80,7 @@ const (
 	opDisconnect
 	opHearEnd
 	opSendMessage
+	opTellGap
 	opTellClosed
 	opGive
 	opKeep
@@ -121,6 +122,8 @@ func (c *conn) perform(op operation) {
 		c.mu.Lock()
 	case opSendMessage:
 		c.sendMessage(ex)
+	case opTellGap:
+		c.tellGap(ex)
 	case opTellClosed:
 		c.tellClosed(ex)
 	case opGive:

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"backline/channel"
+	"backline/dispatch"
 	"backline/wire"
 )
 
@@ -17,10 +18,18 @@ type Groups interface {
 
 // entry is what a socket that was entered into groups (wire.DoEnter) knows besides their names. Most have none.
 type entry struct {
-	placed   []string          // groups whose messages have their positions with them
-	users    map[string]string // by group, as whom it is present there
-	recalls  bool              // what it has missed is being delivered
-	recalled int64             // how much of that there was, until all of it has gone
+	placed   []string        // groups whose messages have their positions with them
+	seats    map[string]seat // by group, as whom it is present there
+	gaps     []string        // groups of which its worker is to be told that what it has missed is not known
+	recalls  bool            // what it has missed is being delivered
+	recalled int64           // how much of that there was, until all of it has gone
+}
+
+// seat is a user, and the name of the socket by which he is present.
+type seat struct{ user, socket string }
+
+func (s seat) here(info []byte) channel.Here {
+	return channel.Here{User: s.user, Socket: s.socket, Info: string(info)}
 }
 
 // form is a publication as the socket is to have it. The caller holds the lock, as for all that follow.
@@ -54,19 +63,35 @@ func (c *conn) leaveGroup(i int) {
 		layer.Leave(name, c)
 	}
 	if e := m.entry; e != nil {
-		if user, present := e.users[name]; present {
-			layer.Exit(name, channel.Here{User: user, Socket: c.talk.id})
-			delete(e.users, name)
+		if seat, present := e.seats[name]; present {
+			layer.Exit(name, seat.here(nil))
+			delete(e.seats, name)
 		}
-		e.placed = slices.DeleteFunc(e.placed, func(each string) bool { return each == name })
+		isIt := func(each string) bool { return each == name }
+		e.placed, e.gaps = slices.DeleteFunc(e.placed, isIt), slices.DeleteFunc(e.gaps, isIt)
 	}
 	m.groups = slices.Delete(m.groups, i, i+1)
 }
 
-// enterTalk makes the socket a member that is present, or that gets what it has missed, or both. It is called without
-// the lock, which Deliver takes while the layer says what was missed.
+// Enter implements dispatch.Socket.
+func (c *conn) Enter(ex *dispatch.Exchange, a *wire.Action, name string) {
+	c.mu.Lock()
+	if c.ex != ex {
+		c.mu.Unlock()
+		return
+	}
+	c.enter(nil, name, a)
+}
+
+// enterTalk is Enter for a socket whose application is called with events, which does not choose its name.
 func (c *conn) enterTalk(t *talk, a *wire.Action) {
 	c.mu.Lock()
+	c.enter(t, t.id, a)
+}
+
+// enter makes the socket a member that is present by a name, or that gets what it has missed, or both. It is called with
+// the lock and gives it back: Deliver takes it while the layer says what was missed.
+func (c *conn) enter(t *talk, name string, a *wire.Action) {
 	if c.phase != phaseSocket || c.ws.closing || c.server.options.Layer == nil {
 		c.proceed()
 		return
@@ -81,7 +106,7 @@ func (c *conn) enterTalk(t *talk, a *wire.Action) {
 		m.entry = &entry{}
 	}
 	group := m.groups[i]
-	refused := c.present(group, t.id, a)
+	refused := c.present(group, name, a)
 	recalls := a.Since != nil && !slices.Contains(m.entry.placed, group)
 	if recalls {
 		m.entry.placed = append(m.entry.placed, group)
@@ -97,23 +122,23 @@ func (c *conn) enterTalk(t *talk, a *wire.Action) {
 	}
 }
 
-// present says who is there. Another user by the same socket takes the place of the one before.
+// present says who is there. Another user, or another name, takes the place of the one before.
 func (c *conn) present(group, socket string, a *wire.Action) error {
 	if a.User == nil {
 		return nil
 	}
-	layer, e, user := c.server.options.Layer, c.ws.membership.entry, string(a.User)
-	if before, present := e.users[group]; present && before != user {
-		layer.Exit(group, channel.Here{User: before, Socket: socket})
-		delete(e.users, group)
+	layer, e, now := c.server.options.Layer, c.ws.membership.entry, seat{string(a.User), socket}
+	if before, present := e.seats[group]; present && before != now {
+		layer.Exit(group, before.here(nil))
+		delete(e.seats, group)
 	}
-	if err := layer.Enter(group, c, channel.Here{User: user, Socket: socket, Info: string(a.Info)}); err != nil {
+	if err := layer.Enter(group, c, now.here(a.Info)); err != nil {
 		return err
 	}
-	if e.users == nil {
-		e.users = map[string]string{}
+	if e.seats == nil {
+		e.seats = map[string]seat{}
 	}
-	e.users[group] = user
+	e.seats[group] = now
 	return nil
 }
 
@@ -150,14 +175,32 @@ func (c *conn) recall(t *talk, group, since string) {
 
 // recalled has the application told where something is missing, and leaves the group of a socket that has ended.
 func (c *conn) recalled(t *talk, group string, complete bool) {
-	if !complete {
+	if !complete && t != nil {
 		t.gap(group)
 	}
 	c.mu.Lock()
 	if c.phase != phaseSocket || c.ws.closing || c.index([]byte(group)) < 0 {
 		c.server.options.Layer.Leave(group, c) // perhaps before it was a member
+	} else if e := c.ws.membership.entry; !complete && t == nil && !slices.Contains(e.gaps, group) {
+		e.gaps = append(e.gaps, group)
 	}
 	c.proceed()
+}
+
+// owesGap tells whether the worker is to be told of something missing.
+func (c *conn) owesGap() bool {
+	m := c.ws.membership
+	return m != nil && m.entry != nil && len(m.entry.gaps) > 0
+}
+
+// tellGap tells the worker of one group, without the lock.
+func (c *conn) tellGap(ex *dispatch.Exchange) {
+	e := c.ws.membership.entry
+	group := e.gaps[0]
+	e.gaps = e.gaps[1:]
+	c.mu.Unlock()
+	ex.TellGap(group)
+	c.mu.Lock()
 }
 
 // recalling begins and ends the time in which what the socket has missed is put behind what waits.

@@ -35,6 +35,28 @@ func enters(w *worker, m dispatchtest.Message) {
 	w.Send(dispatchtest.Tuple{wire.KindActed, m.Stream, actions, nil})
 }
 
+// enlists does the same for an application that is called once for each socket.
+func enlists(w *worker, m dispatchtest.Message) bool {
+	switch m.Kind {
+	case wire.KindReceive:
+		switch words := strings.Fields(string(m.Data)); words[0] {
+		case "enter":
+			w.Send(dispatchtest.Tuple{
+				wire.KindSocketEnter, m.Stream, "all", perhaps(words[1]), fmt.Sprint("socket", m.Stream), `{"a":1}`, perhaps(words[2]),
+			})
+		case "leave":
+			w.Send(dispatchtest.Tuple{wire.KindSocketLeave, m.Stream, "all"})
+		case "die":
+			w.Die()
+			return false
+		}
+		w.Send(dispatchtest.Tuple{wire.KindSend, m.Stream, "did"})
+	case wire.KindGap:
+		w.Send(dispatchtest.Tuple{wire.KindSend, m.Stream, "gap in " + string(m.Data)})
+	}
+	return true
+}
+
 func perhaps(word string) any {
 	switch word {
 	case "-":
@@ -46,11 +68,26 @@ func perhaps(word string) any {
 }
 
 // entering is a server whose group "all" remembers n messages.
-func entering(t *testing.T, n int) (*bundle, *channel.Hub) {
+func entering(t *testing.T, kind string, n int) (*bundle, *channel.Hub) {
 	t.Helper()
 	hub := channel.New(channel.Options{})
 	hub.Keep("all", channel.Retention{Size: n, Age: time.Hour})
-	return withWorker(t, "sockets", Options{Layer: hub}, dispatch.Options{QueueSize: 8}, enters), hub
+	serve := enters
+	if kind == "asgi" {
+		serve = accepting(enlists)
+	}
+	return withWorker(t, kind, Options{Layer: hub}, dispatch.Options{QueueSize: 8}, serve), hub
+}
+
+// enteredBy runs a test with sockets of either kind.
+func enteredBy(t *testing.T, test func(t *testing.T, kind string)) {
+	t.Helper()
+	for _, kind := range []string{"sockets", "asgi"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			test(t, kind)
+		})
+	}
 }
 
 func object(hub *channel.Hub, text string) channel.Position {
@@ -70,7 +107,11 @@ func (c *caller) expectSaid(want ...string) {
 
 func TestEnterGivesWhatWasMissed(t *testing.T) {
 	t.Parallel()
-	b, hub := entering(t, 3)
+	enteredBy(t, givesWhatWasMissed)
+}
+
+func givesWhatWasMissed(t *testing.T, kind string) {
+	b, hub := entering(t, kind, 3)
 	placed := func(at channel.Position, text string) string {
 		return fmt.Sprintf(`{"__position__":"%s","n":%q}`, at, text)
 	}
@@ -108,7 +149,11 @@ func TestEnterGivesWhatWasMissed(t *testing.T) {
 // TestEnterGivesMoreThanAWindow: of what was missed a client gets all or nothing, and then the bound holds again.
 func TestEnterGivesMoreThanAWindow(t *testing.T) {
 	t.Parallel()
-	b, hub := entering(t, 1000)
+	enteredBy(t, givesMoreThanAWindow)
+}
+
+func givesMoreThanAWindow(t *testing.T, kind string) {
+	b, hub := entering(t, kind, 1000)
 	const n = 60
 	var want []string
 	for i := range n {
@@ -123,7 +168,11 @@ func TestEnterGivesMoreThanAWindow(t *testing.T) {
 
 func TestEnteredSocketsArePresent(t *testing.T) {
 	t.Parallel()
-	b, hub := entering(t, 3)
+	enteredBy(t, arePresent)
+}
+
+func arePresent(t *testing.T, kind string) {
+	b, hub := entering(t, kind, 3)
 	there := func(want ...string) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("%v are there", want), func() bool {
@@ -156,5 +205,31 @@ func TestEnteredSocketsArePresent(t *testing.T) {
 	there()
 	if users, sockets := hub.CountPresent("all"); users != 0 || sockets != 0 {
 		t.Errorf("%d users by %d sockets are counted", users, sockets)
+	}
+}
+
+// TestEnteredSocketsGoWithTheirWorker: sockets of an application that is called once for each end with its worker, and
+// are not present any more; another one may have the same name.
+func TestEnteredSocketsGoWithTheirWorker(t *testing.T) {
+	t.Parallel()
+	b, hub := entering(t, "asgi", 3)
+	there := func(want int) {
+		t.Helper()
+		eventually(t, fmt.Sprint(want, " sockets are there"), func() bool {
+			_, sockets := hub.CountPresent("all")
+			return sockets == want
+		})
+	}
+	one, two := b.dial(), b.dial()
+	for i, c := range []*caller{one, two} {
+		c.open("")
+		c.say(frame(1, fmt.Sprintf("enter user%d +", i)))
+		c.expectSaid("did")
+	}
+	there(2)
+	two.say(frame(1, "die"))
+	there(0)
+	if got := hub.Present("all", 0); len(got) != 0 {
+		t.Errorf("%v are listed", got)
 	}
 }

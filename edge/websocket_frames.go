@@ -24,6 +24,8 @@ func (c *conn) exchangeFrames() (operation, bool) {
 		c.returnBuffer()
 		c.phase = phaseFlush
 		return opNone, true
+	case c.owesGap():
+		return opTellGap, false
 	case c.answer.owed >= c.server.options.WebSockets.Window/4:
 		return opTook, false
 	case ws.window <= 0 && !ws.closing, c.out.waiting() > int64(c.server.options.WebSockets.Window):

@@ -21,13 +21,13 @@ type Message struct {
 	Reason []byte           // the WSGI status line's reason, nil for the standard one; KindOffload's function
 	Fields []backline.Field // the same kinds, KindHint and KindAccept
 	// Data is a body, KindError's message, KindFile's path, KindAccept's subprotocol, KindClose's reason, KindOffload's
-	// arguments, KindReturn's data, or the text of KindTrace, KindStall, KindReport or KindCrowd.
+	// arguments, KindReturn's data, KindSocketEnter's name for the socket, or the text of KindTrace, KindStall, KindReport or KindCrowd.
 	Data []byte
 	Text bool // Data of KindSend and KindSendPart is text, valid UTF-8 unless Bad
 	N    int  // KindRead; KindTake's token, KindOffload's timeout, the milliseconds of KindStall and KindCrowd
 	// Offset and Length say which bytes of KindFile's file are the body; all from Offset on where Length is -1.
 	Offset, Length int64
-	Actions        []Action // KindAct and KindActed; their state is Data, nil where it is as before
+	Actions        []Action // KindAct and KindActed, whose state is Data, nil where it is as before; KindSocketEnter's one
 	// Bad says why the header fields of an answer cannot be sent; the rest of the message is as usual.
 	Bad error
 }
@@ -77,7 +77,7 @@ func (m *Messages) Next(out *Message) (bool, error) {
 // shape is how many elements a message of this kind has; 0 for kinds that a worker does not send.
 func shape(kind Kind) int {
 	switch kind {
-	case KindFile:
+	case KindFile, KindSocketEnter:
 		return 7
 	case KindAnswer, KindAnswerOpen, KindStart, KindOffload:
 		return 5
@@ -123,6 +123,8 @@ func (m *Message) read(c *cursor) {
 		m.readMessage(c)
 	case KindSocketJoin, KindSocketLeave:
 		m.readGroup(c)
+	case KindSocketEnter:
+		m.readEntry(c)
 	case KindClose:
 		m.Status = c.natural()
 		m.Data = c.bytes()
@@ -186,6 +188,15 @@ func (m *Message) readGroup(c *cursor) {
 	if m.Data = c.name(); len(m.Data) == 0 {
 		c.fail(errors.New("a group without a name"))
 	}
+}
+
+// readEntry reads an action DoEnter, with a name for the socket, which the action has of the server.
+func (m *Message) readEntry(c *cursor) {
+	m.readGroup(c)
+	a := Action{Do: DoEnter, Group: m.Data, User: c.perhaps()}
+	m.Data = c.name()
+	a.Info, a.Since = c.bytes(), c.perhaps()
+	m.Actions = append(m.Actions, a)
 }
 
 // Cost is what a WebSocket message takes of the credit.

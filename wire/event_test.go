@@ -11,8 +11,8 @@ import (
 func TestEventVectors(t *testing.T) {
 	t.Parallel()
 	vectors := readVectors[channelVector](t, "events.json")
-	if len(vectors) != 2 {
-		t.Fatalf("%d vectors; expected one for each direction", len(vectors))
+	if len(vectors) != 4 {
+		t.Fatalf("%d vectors; expected one for each direction, of events and of sockets", len(vectors))
 	}
 	entered, gap := vectors[0], vectors[1]
 	want := []Action{
@@ -47,6 +47,40 @@ func TestEventVectors(t *testing.T) {
 	}
 	if got := decodeMsgpack(t, mustHex(t, gap.Msgpack)); !reflect.DeepEqual(got, plainValue(gap.Value)) {
 		t.Errorf("%s read by another msgpack:\n got %#v\nwant %#v", gap.Name, got, plainValue(gap.Value))
+	}
+}
+
+// TestEntryVectors: the same of a socket whose application is called once.
+func TestEntryVectors(t *testing.T) {
+	t.Parallel()
+	vectors := readVectors[channelVector](t, "events.json")
+	entered, gap := vectors[2], vectors[3]
+	want := []string{`7 "room" "ann" "tab" "{\"a\":1}" "1f-9", nil: false false`, `8 "room" "" "" "" "", nil: true false`}
+	for _, packet := range []string{entered.Marshal, entered.Msgpack} {
+		var messages Messages
+		var m Message
+		if err := messages.Open(mustHex(t, packet)); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range want {
+			if more, err := messages.Next(&m); !more || err != nil || m.Kind != KindSocketEnter || len(m.Actions) != 1 {
+				t.Fatalf("%s: %v, %v: kind %d with %d actions", entered.Name, more, err, m.Kind, len(m.Actions))
+			}
+			a := m.Actions[0]
+			got := fmt.Sprintf("%d %q %q %q %q %q, nil: %v %v", m.Stream, a.Group, a.User, m.Data, a.Info, a.Since,
+				a.User == nil, a.Since == nil)
+			if got != want || a.Do != DoEnter {
+				t.Errorf("%s:\n got %s\nwant %s", entered.Name, got, want)
+			}
+		}
+	}
+	for i, packet := range []string{gap.Marshal, gap.Msgpack} {
+		var batch Batch
+		batch.Reset(codecs[i])
+		batch.AddGap(5, "room")
+		if got := hex.EncodeToString(batch.Packet()[4:]); got != packet {
+			t.Errorf("%s in %s:\n got %s\nwant %s", gap.Name, codecs[i], got, packet)
+		}
 	}
 }
 

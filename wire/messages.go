@@ -48,6 +48,9 @@ const (
 	KindPart Kind = 24
 	// KindClosed (25, stream, code, reason): the WebSocket has ended; what is sent from now on is dropped.
 	KindClosed Kind = 25
+	// KindGap (54, stream, group): what came after the position of KindSocketEnter is not known any more, so nothing of it
+	// was written to the WebSocket.
+	KindGap Kind = 54
 	// KindConnect (31, stream, address): a client of a pool of interface "tcp" has connected. The packet comes with the
 	// connection's descriptor (SCM_RIGHTS), one packet for each. address is what Python's accept() gives.
 	KindConnect Kind = 31
@@ -128,6 +131,11 @@ const (
 	// group to the WebSocket itself. KindSocketLeave (51, stream, group) ends that; the socket's end ends all.
 	KindSocketJoin  Kind = 50
 	KindSocketLeave Kind = 51
+	// KindSocketEnter (53, stream, group, user, socket, info, position): KindSocketJoin for a WebSocket that is accepted,
+	// and more. user (str or None) is then present in the group by a socket of this name, with info (JSON or empty). With
+	// a position (str or None) the WebSocket gets what came after that first, all that is remembered where it is empty;
+	// KindGap says where that is not known. KindSocketLeave, or the socket's end, ends all of it.
+	KindSocketEnter Kind = 53
 	// KindTake (52, stream, token): the application has answered a WebSocket's handshake with bytes of its own, and wants
 	// the client's connection to write them to. Answered with KindGiven; after 1 the WebSocket is accepted, and KindClose
 	// or KindError follow when the application has returned.

@@ -104,6 +104,12 @@ func (b *Batch) AddReceive(stream uint32, data []byte, text, last bool) {
 	}
 }
 
+// AddGap says that what a WebSocket has missed of a group is not known.
+func (b *Batch) AddGap(stream uint32, group string) {
+	b.begin(KindGap, stream, 3)
+	b.buf = b.codec.appendText(b.buf, group)
+}
+
 // AddClosed says how a WebSocket has ended.
 func (b *Batch) AddClosed(stream uint32, code int, reason string) {
 	b.begin(KindClosed, stream, 4)

@@ -83,7 +83,7 @@ func decodePacket(c wire.Codec, payload []byte) []Message {
 			if fields[3].(bool) {
 				m.More = 1
 			}
-		case wire.KindReceive, wire.KindPart:
+		case wire.KindReceive, wire.KindPart, wire.KindGap:
 			if text, ok := fields[2].(string); ok {
 				m.Data, m.Text = []byte(text), true
 			} else {

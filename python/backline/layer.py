@@ -9,8 +9,9 @@ over its control socket. How, is in channels.py; here are the words and the rule
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from channels.exceptions import ChannelFull, MessageTooLarge
@@ -85,15 +86,36 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
         self._calls.pop(channel, None)
         self._channels.end(channel)
 
-    async def group_add(self, group: str, channel: str, edge: bool = False) -> None:
+    async def group_add(
+        self,
+        group: str,
+        channel: str,
+        edge: bool = False,
+        *,
+        user: str | None = None,
+        info: Any = None,
+        since: str | None = None,
+    ) -> None:
         """Put a channel into a group. With ``edge`` the WebSocket whose consumer has this channel joins instead: the
-        server writes to it what ``group_broadcast`` sends, the consumer hears of neither that nor ``group_send``."""
-        group = self._group(group)
+        server writes to it what ``group_broadcast`` sends, the consumer hears of neither that nor ``group_send``.
+
+        With ``edge`` there may be a ``user``, who is then present in the group by this channel, with ``info``: anything
+        that JSON has, of at most 4096 bytes. And ``since``, the last ``"__position__"`` that the client saw: it gets
+        what came after that first, or the consumer's method ``backline_group_gap`` is called with ``event["group"]``.
+        With "" it gets all that the group remembers. Messages that are JSON objects have their position in them then.
+        """
+        name = self._group(group)
         self._check_channel(channel)
         if edge:
-            await _on_its_loop(self._socket(channel), "join", group)
+            socket = self._socket(channel)
+            await _on_its_loop(socket, partial(socket.join, name, user, info, since, socket=channel, told=group))
             return
-        await self._channels.agroup_add(group, channel)
+        if not (user is None and info is None and since is None):
+            raise TypeError(
+                "user, info and since are for a socket that the server delivers to: group_add(..., edge=True); "
+                "for a channel there are backline.channels.enter() and history()"
+            )
+        await self._channels.agroup_add(name, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Take a channel out of a group; it need not be in it."""
@@ -101,7 +123,7 @@ class BacklineChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels 
         self._check_channel(channel)
         socket = self._calls.get(channel)
         if isinstance(socket, WebSocket):
-            await _on_its_loop(socket, "part", group)
+            await _on_its_loop(socket, partial(socket.part, group))
         await self._channels.agroup_discard(group, channel)
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
@@ -155,14 +177,14 @@ def _translated() -> Iterator[None]:
         raise MessageTooLarge(str(error)) from None
 
 
-async def _on_its_loop(socket: WebSocket, what: str, name: str) -> None:
-    """Have a socket ``join`` or ``part`` from whatever loop this is: synchronous consumers may have another one."""
+async def _on_its_loop(socket: WebSocket, do: Callable[[], None]) -> None:
+    """Have a socket join or part from whatever loop this is: synchronous consumers may have another one."""
     loop = socket.task and socket.task.get_loop()
     if loop is None or loop is asyncio.get_running_loop():  # None in the call's first step
-        getattr(socket, what)(name)
+        do()
         return
 
     async def call() -> None:
-        getattr(socket, what)(name)
+        do()
 
     await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call(), loop))

@@ -19,11 +19,10 @@ Any worker may be called with any event; the events of one socket come one after
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar, overload
 
-from . import wire
+from . import groups, wire
 from ._routes import Pattern
 from .headers import Known, check_asgi, is_token
 from .interface import is_coroutine_callable
@@ -34,10 +33,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 MAX_MESSAGE: Final = 16 * 1024 * 1024  # bytes of one message that an application sends
 _ACTIONS: Final = 1000  # what one message to the server may hold (wire.MaxActions); then they leave early
 _BYTES: Final = 1024 * 1024  # of what waits for the handler's end; then it leaves early
-
-_INFO: Final = 4096  # bytes of JSON about one who is present (channel.MaxInfo)
-_USER: Final = 255  # bytes of the name of one who is
-_POSITION: Final = 1024  # of what a client says that it saw last; with the most servers a position has 933
 
 # What is done (wire.Do).
 _ACCEPT, _SEND, _JOIN, _LEAVE, _PUBLISH, _CLOSE, _ENTER = range(7)
@@ -212,12 +207,8 @@ class Socket(Handshake):
         if user is None and info is None and since is None:
             self._do((_JOIN, _name(group)), 0)
             return
-        text = _info(user, info)
-        if since is not None and not isinstance(since, str):
-            raise TypeError(f"expected since as a str, a position, or None, got {type(since).__name__}")
-        # A client has said it: what is no position is one that nobody knows.
-        position = since if since is None or (len(since) <= _POSITION and since.isascii()) else "?"
-        self._do((_ENTER, _name(group), user, text, position), len(text))
+        text = groups.about(user, info)
+        self._do((_ENTER, _name(group), user, text, groups.position(since)), len(text))
 
     def leave(self, group: str) -> None:
         self._do((_LEAVE, _name(group)), 0)
@@ -272,20 +263,6 @@ def _message(data: Any) -> str | bytes:
     if len(data) > MAX_MESSAGE:
         raise ValueError(f"a message of {len(data):,} is too long; at most {MAX_MESSAGE:,} can be sent at once")
     return data  # type: ignore[no-any-return]
-
-
-def _info(user: Any, info: Any) -> str:
-    """What is said of a user who is present."""
-    if user is None:
-        if info is not None:
-            raise TypeError("info is said of a user: join(group, user=..., info=...)")
-        return ""
-    if not isinstance(user, str) or not 0 < len(user.encode()) <= _USER:
-        raise TypeError(f"expected user as a str of 1 to {_USER} bytes, got {user!r:.120}")
-    text = "" if info is None else json.dumps(info)
-    if len(text) > _INFO:
-        raise ValueError(f"an info of {len(text):,} bytes is too long to be told to everybody; at most {_INFO:,} are")
-    return text
 
 
 def _name(group: Any) -> str:

@@ -24,7 +24,10 @@ _DENIED: Final = 2  # the application answers the handshake as it would a reques
 _CLOSED: Final = 3  # by the application
 _ENDED: Final = 4  # the application has returned
 
-_CONNECT: Final[Any] = ("websocket.connect",)
+_Told = tuple[str, ...]  # what receive() gives that is no message of the client's: a type, and perhaps a group
+
+_CONNECT: Final[_Told] = ("websocket.connect",)
+_GAP: Final = "backline.group.gap"
 
 # RFC 6455 7.1.5 and 7.1.7: what is told where no close frame came.
 _LOST: Final = (1006, "")
@@ -36,7 +39,19 @@ class WebSocket(Call):
     """One WebSocket, from the handshake to the end of the application's call."""
 
     IDLE = slots.SOCKET_IDLE
-    __slots__ = ("_backlog", "_closed", "_credit", "_denial", "_groups", "_next", "_parts", "_phase", "_rest", "_taken")
+    __slots__ = (
+        "_backlog",
+        "_closed",
+        "_credit",
+        "_denial",
+        "_entries",
+        "_groups",
+        "_next",
+        "_parts",
+        "_phase",
+        "_rest",
+        "_taken",
+    )
 
     def __init__(self, runner: Runner, message: wire.Incoming) -> None:
         Call.__init__(self, runner, message[1], message[2])
@@ -44,14 +59,15 @@ class WebSocket(Call):
         self._closed: tuple[int, str] | None = None  # code and reason, once it is closed from either side
         self._denial: Exchange | None = None
         # What receive() gives next, and what comes after it: most sockets never have two messages that wait.
-        self._next: str | bytes | None = _CONNECT
-        self._rest: deque[str | bytes] | None = None
+        self._next: str | bytes | _Told | None = _CONNECT
+        self._rest: deque[str | bytes | _Told] | None = None
         self._parts: list[str | bytes] | None = None  # a long message that is still coming
         self._taken = 0  # units received since the server was last told
         self._credit = runner.websocket_window  # units that may be sent
         # Accepted from the application and not yet sent, never empty. There is something only while there is no credit.
         self._backlog: deque[wire.Outgoing] | None = None
         self._groups: tuple[str, ...] = ()  # that the server delivers to
+        self._entries: groups.Entries | None = None
 
     # receive
 
@@ -65,8 +81,8 @@ class WebSocket(Call):
             data = self._next
             if data is not None:
                 self._next = None if self._rest is None else self._shift(self._rest)
-                if data is _CONNECT:
-                    return {"type": "websocket.connect"}
+                if type(data) is tuple:
+                    return dict(zip(("type", "group"), data, strict=False))
                 self._count(len(data) + wire.MESSAGE_COST)
                 if type(data) is str:
                     return {"type": "websocket.receive", "text": data}
@@ -76,7 +92,7 @@ class WebSocket(Call):
                 return {"type": "websocket.disconnect", "code": code, "reason": reason}
             await self._wait()
 
-    def _shift(self, rest: deque[str | bytes]) -> str | bytes:
+    def _shift(self, rest: deque[str | bytes | _Told]) -> str | bytes | _Told:
         data = rest.popleft()
         if not rest:
             self._rest = None
@@ -111,7 +127,7 @@ class WebSocket(Call):
             await self._deny(kind, message)
             return
         elif kind == "backline.group.add":
-            self.join(message["group"])
+            self.join(message["group"], message.get("user"), message.get("info"), message.get("since"))
         elif kind == "backline.group.discard":
             self.part(message["group"])
             return
@@ -145,21 +161,38 @@ class WebSocket(Call):
             raise ValueError("ASGI: websocket.accept must not have the header sec-websocket-protocol; use subprotocol")
         self._phase = _OPEN
         self._runner.link.emit((wire.ACCEPT, self.stream, subprotocol, headers))
+        for entry in self._entries.release() if self._entries is not None else ():
+            self._runner.link.emit(entry)
 
-    def join(self, name: Any) -> None:
+    def join(
+        self, name: Any, user: Any = None, info: Any = None, since: Any = None, *, socket: str = "", told: str = ""
+    ) -> None:
         """The extension backline.groups: the server writes to the client what is broadcast to this group, from now on,
-        or from websocket.accept on."""
-        name = groups.check_group(name)
+        or from websocket.accept on. ``user`` is then present there, by a ``socket`` of this name. With ``since`` the
+        client gets what came after that position first, or receive() gives a gap in the group, called ``told``."""
+        name, info, since = groups.check_group(name), groups.about(user, info), groups.position(since)
         if self._phase not in (_CONNECTING, _OPEN) or self._gone:
             self._refuse("backline.group.add")
         self._groups = groups.joined(self._groups, name, self._runner.websocket_groups)
-        self._runner.link.emit((wire.SOCKET_JOIN, self.stream, name))
+        if since is None and (user is None or self._phase == _CONNECTING):
+            self._runner.link.emit((wire.SOCKET_JOIN, self.stream, name))
+        if since is None and user is None:
+            return
+        if self._entries is None:
+            self._entries = groups.Entries()
+        entry = self._entries.enter(self.stream, name, told or name, (user, socket, info), since)
+        if self._phase == _OPEN:
+            self._runner.link.emit(entry)
+        else:
+            self._entries.hold(entry)  # nobody is there yet to whom anything could be written
 
     def part(self, name: Any) -> None:
         """No longer. No error where it is not in the group, or closed: it is as the application wants it."""
         name = groups.check_group(name)
         if name in self._groups and not self._gone and self._phase in (_CONNECTING, _OPEN):
             self._groups = groups.left(self._groups, name)
+            if self._entries is not None:
+                self._entries.leave(name)
             self._runner.link.emit((wire.SOCKET_LEAVE, self.stream, name))
 
     def _send_long(self, data: str | bytes) -> None:
@@ -288,6 +321,8 @@ class WebSocket(Call):
                 self._parts = []
             self._parts.append(message[2])
             self._count(len(message[2]))  # at once: a message may be larger than the window
+        elif kind == wire.GAP:
+            self._miss(message[2])
         else:
             if self._closed is None:
                 self._closed = (message[2], message[3] or "") if kind == wire.CLOSED else _LOST
@@ -299,6 +334,15 @@ class WebSocket(Call):
             self._taken -= sum(map(len, self._parts))  # receive() counts the whole message, and these are counted
             data = data[:0].join((*self._parts, data))
             self._parts = None
+        self._put(data)
+
+    def _miss(self, name: str) -> None:
+        """Something of a group is missing: that is told once, while it waits."""
+        told = self._entries and self._entries.gap(name)
+        if told and (_GAP, told) not in (self._next, *(self._rest or ())):
+            self._put((_GAP, told))
+
+    def _put(self, data: str | bytes | _Told) -> None:
         if self._phase != _OPEN:
             return  # the application has closed it meanwhile
         if self._next is None:

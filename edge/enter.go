@@ -89,8 +89,8 @@ func (c *conn) enterTalk(t *talk, a *wire.Action) {
 	c.enter(t, t.id, a)
 }
 
-// enter makes the socket a member that is present by a name, or that gets what it has missed, or both. It is called with
-// the lock and gives it back: Deliver takes it while the layer says what was missed.
+// enter makes the socket a member that is present by a name, or that gets what it has missed, or both. It is called
+// with the lock and gives it back: Deliver takes it while the layer says what was missed.
 func (c *conn) enter(t *talk, name string, a *wire.Action) {
 	if c.phase != phaseSocket || c.ws.closing || c.server.options.Layer == nil {
 		c.proceed()

@@ -21,7 +21,8 @@ type Message struct {
 	Reason []byte           // the WSGI status line's reason, nil for the standard one; KindOffload's function
 	Fields []backline.Field // the same kinds, KindHint and KindAccept
 	// Data is a body, KindError's message, KindFile's path, KindAccept's subprotocol, KindClose's reason, KindOffload's
-	// arguments, KindReturn's data, KindSocketEnter's name for the socket, or the text of KindTrace, KindStall, KindReport or KindCrowd.
+	// arguments, KindReturn's data, KindSocketEnter's name for the socket, or the text of KindTrace, KindStall, KindReport
+	// or KindCrowd.
 	Data []byte
 	Text bool // Data of KindSend and KindSendPart is text, valid UTF-8 unless Bad
 	N    int  // KindRead; KindTake's token, KindOffload's timeout, the milliseconds of KindStall and KindCrowd
@@ -121,10 +122,8 @@ func (m *Message) read(c *cursor) {
 		m.readFields(c)
 	case KindSend, KindSendPart:
 		m.readMessage(c)
-	case KindSocketJoin, KindSocketLeave:
+	case KindSocketJoin, KindSocketLeave, KindSocketEnter:
 		m.readGroup(c)
-	case KindSocketEnter:
-		m.readEntry(c)
 	case KindClose:
 		m.Status = c.natural()
 		m.Data = c.bytes()
@@ -183,16 +182,18 @@ func (m *Message) readMessage(c *cursor) {
 	}
 }
 
-// readGroup reads the name of a group.
+// readGroup reads the name of a group, and what KindSocketEnter has behind it.
 func (m *Message) readGroup(c *cursor) {
 	if m.Data = c.name(); len(m.Data) == 0 {
 		c.fail(errors.New("a group without a name"))
+	}
+	if m.Kind == KindSocketEnter {
+		m.readEntry(c)
 	}
 }
 
 // readEntry reads an action DoEnter, with a name for the socket, which the action has of the server.
 func (m *Message) readEntry(c *cursor) {
-	m.readGroup(c)
 	a := Action{Do: DoEnter, Group: m.Data, User: c.perhaps()}
 	m.Data = c.name()
 	a.Info, a.Since = c.bytes(), c.perhaps()

@@ -55,7 +55,7 @@ func TestEntryVectors(t *testing.T) {
 	t.Parallel()
 	vectors := readVectors[channelVector](t, "events.json")
 	entered, gap := vectors[2], vectors[3]
-	want := []string{`7 "room" "ann" "tab" "{\"a\":1}" "1f-9", nil: false false`, `8 "room" "" "" "" "", nil: true false`}
+	want := []string{`7 "room" "ann" "tab" "{\"a\":1}" "1f-9", user: true`, `8 "room" "" "" "" "", user: false`}
 	for _, packet := range []string{entered.Marshal, entered.Msgpack} {
 		var messages Messages
 		var m Message
@@ -67,9 +67,8 @@ func TestEntryVectors(t *testing.T) {
 				t.Fatalf("%s: %v, %v: kind %d with %d actions", entered.Name, more, err, m.Kind, len(m.Actions))
 			}
 			a := m.Actions[0]
-			got := fmt.Sprintf("%d %q %q %q %q %q, nil: %v %v", m.Stream, a.Group, a.User, m.Data, a.Info, a.Since,
-				a.User == nil, a.Since == nil)
-			if got != want || a.Do != DoEnter {
+			got := fmt.Sprintf("%d %q %q %q %q %q, user: %v", m.Stream, a.Group, a.User, m.Data, a.Info, a.Since, a.User != nil)
+			if got != want || a.Do != DoEnter || a.Since == nil {
 				t.Errorf("%s:\n got %s\nwant %s", entered.Name, got, want)
 			}
 		}

@@ -97,8 +97,10 @@ func (h *Hub) publish(g *group, p *Publication, number func() Stamp) bool {
 	}
 	g.to = append(g.to[:0], g.members...)
 	g.toward = g.toward[:0]
+	// One that comes from another node has been given to them there: they are in the group on every node.
+	foreign := number == nil && p.Stamp.Origin != 0
 	for channel, until := range g.channels {
-		if until > now.UnixNano() {
+		if until > now.UnixNano() && !foreign {
 			g.toward = append(g.toward, channel)
 		}
 	}
@@ -219,33 +221,43 @@ func (h *Hub) Enlist(name, channel string, in bool, done func(error)) {
 		return
 	}
 	if !in {
-		if g := h.find(name); g != nil {
-			h.strike(g, channel)
-			h.tidy(g)
-			g.mu.Unlock()
-		}
+		h.Strike(name, channel)
 		done(nil)
 		return
 	}
+	done(h.EnlistUntil(name, channel, time.Now().Add(h.options.GroupExpiry)))
+}
+
+// GroupExpiry is how long a channel that nobody owns stays in a group after it was last put there.
+func (h *Hub) GroupExpiry() time.Duration { return h.options.GroupExpiry }
+
+// Strike takes a channel that nobody owns out of a group.
+func (h *Hub) Strike(name, channel string) {
+	if g := h.find(name); g != nil {
+		h.strike(g, channel)
+		h.tidy(g)
+		g.mu.Unlock()
+	}
+}
+
+// EnlistUntil puts a channel that nobody owns into a group. Where there are several nodes each has it there, and the one
+// that publishes gives it the message.
+func (h *Hub) EnlistUntil(name, channel string, until time.Time) error {
 	g := h.open(name)
+	defer g.mu.Unlock()
 	_, was := g.channels[channel]
 	full := !was && h.counts.enlisted.Add(1) > maxEnlisted
 	if full {
 		h.counts.enlisted.Add(-1)
 		h.tidy(g)
-	} else {
-		if g.channels == nil {
-			g.channels = map[string]int64{}
-		}
-		g.channels[channel] = time.Now().Add(h.options.GroupExpiry).UnixNano()
-		h.kept.add(g)
+		return ErrNoRoom
 	}
-	g.mu.Unlock()
-	if full {
-		done(ErrNoRoom)
-		return
+	if g.channels == nil {
+		g.channels = map[string]int64{}
 	}
-	done(nil)
+	g.channels[channel] = until.UnixNano()
+	h.kept.add(g)
+	return nil
 }
 
 // maxEnlisted bounds the memberships of channels that nobody owns, which end by themselves only after a day.

@@ -126,8 +126,12 @@ func (n *Node) Leave(group string, m channel.Member) { n.hub.Leave(group, m) }
 // Enlist implements channel.Layer.
 func (n *Node) Enlist(group, name string, in bool, done func(error)) {
 	id, owned := channel.Owner(name)
-	if !owned || n.knows(id) || len(group) > maxName || len(name) > maxName {
+	switch {
+	case len(group) > maxName || len(name) > maxName, owned && n.knows(id):
 		n.hub.Enlist(group, name, in, done)
+		return
+	case !owned:
+		done(n.enlist(listing{group, name}, in))
 		return
 	}
 	n.call(n.subjects.process(id), kindEnlist, func(dst []byte) []byte {
@@ -141,7 +145,7 @@ func (n *Node) Enlist(group, name string, in bool, done func(error)) {
 
 // Flush implements channel.Layer.
 func (n *Node) Flush() {
-	n.hub.Flush()
+	n.flush()
 	n.forget()
 	n.outbox.publish(n.subjects.all(), head(kindFlush, n.id))
 }

@@ -159,7 +159,7 @@ func (n *Node) understand(k kind, from nodeID, r *reader, data []byte) error {
 		n.sendState(from)
 		return r.end()
 	case kindFlush:
-		n.hub.Flush()
+		n.flush()
 		n.forget()
 		return r.end()
 	}
@@ -261,6 +261,7 @@ func (n *Node) tick(now time.Time) {
 		n.settle(now)
 	}
 	n.calls.expire(now)
+	n.enlisted.expire(now, n.hub.GroupExpiry())
 	n.checkPeers(now)
 	n.recall(now)
 	n.interest.over(now, func(group string) { n.outbox.subscribe(n.subjects.group(group), false) })

@@ -3,12 +3,13 @@ package cluster
 import (
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"backline/channel"
 )
 
 // news is what this node has said of itself to the others: which channels are read here that nobody owns, and who is
-// present here.
+// present here. With it goes what it knows of all nodes: enlisted.go.
 type news struct {
 	mu      sync.Mutex
 	version uint64              // how often something was said
@@ -34,8 +35,9 @@ const (
 // change is one piece of news.
 type change struct {
 	what changeKind
-	at   place // of a reader: its channel is the group
+	at   place // of a reader: its channel is the group; of a channel in a group: it is the user
 	info string
+	age  time.Duration // how long a channel has been in a group, or out of it
 }
 
 type changeKind byte
@@ -44,6 +46,8 @@ const (
 	reads changeKind = 1 + iota
 	enters
 	exits
+	enlists // a channel that nobody owns is in a group
+	strikes // it is not
 )
 
 func appendChange(dst []byte, c change) []byte {
@@ -51,11 +55,15 @@ func appendChange(dst []byte, c change) []byte {
 	if c.what == reads {
 		return dst
 	}
-	dst = appendText(appendText(dst, c.at.user), c.at.socket)
-	if c.what == enters {
-		dst = appendText(dst, c.info)
+	dst = appendText(dst, c.at.user)
+	switch c.what {
+	case enlists, strikes:
+		return appendUint(dst, uint64(c.age.Milliseconds()))
+	case enters:
+		return appendText(appendText(dst, c.at.socket), c.info)
+	default:
+		return appendText(dst, c.at.socket)
 	}
-	return dst
 }
 
 func (r *reader) change() (c change) {
@@ -70,6 +78,8 @@ func (r *reader) change() (c change) {
 		}
 	case exits:
 		c.at.user, c.at.socket = r.name(), r.name()
+	case enlists, strikes:
+		c.at.user, c.age = r.name(), r.duration()
 	default:
 		r.fail(errShort)
 	}
@@ -102,6 +112,8 @@ func (r *reader) state() (s state, err error) {
 
 // sendState says everything to one node.
 func (n *Node) sendState(to nodeID) {
+	n.enlisted.mu.Lock()
+	defer n.enlisted.mu.Unlock()
 	n.news.mu.Lock()
 	defer n.news.mu.Unlock()
 	var parts [][]byte
@@ -122,7 +134,11 @@ func (n *Node) sendState(to nodeID) {
 		add(change{what: reads, at: place{group: name}})
 	}
 	for at, e := range n.news.places {
-		add(change{enters, at, e.info})
+		add(change{what: enters, at: at, info: e.info})
+	}
+	now := time.Now()
+	for at, f := range n.enlisted.facts {
+		add(changeOf(at, f, now))
 	}
 	flush()
 	for i, each := range parts {
@@ -170,7 +186,7 @@ func (n *Node) Enter(group string, holder channel.Member, who channel.Here) erro
 		n.news.holders[holder] = map[place]struct{}{}
 	}
 	n.news.holders[holder][at] = struct{}{}
-	n.tell(change{enters, at, who.Info})
+	n.tell(change{what: enters, at: at, info: who.Info})
 	return nil
 }
 

@@ -83,6 +83,7 @@ type Node struct {
 	interest interest
 	calls    calls
 	news     news
+	enlisted enlisted
 	recalls  recalls
 	counts   counts
 	owned    sync.Map // ids of this node's processes, string -> nil
@@ -110,8 +111,9 @@ func New(options Options, hub channel.Options) *Node {
 		news: news{
 			readers: map[string]struct{}{}, places: map[place]entry{}, holders: map[channel.Member]map[place]struct{}{},
 		},
-		started: time.Now(),
-		up:      make(chan struct{}),
+		enlisted: enlisted{facts: map[listing]fact{}},
+		started:  time.Now(),
+		up:       make(chan struct{}),
 	}
 	n.recalls.groups, n.recalls.wake = map[string][]waiter{}, wake()
 	n.loop.peers, n.loop.partials, n.loop.fetches = map[nodeID]*peer{}, map[nodeID]*partial{}, map[string]*fetch{}

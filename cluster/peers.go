@@ -158,6 +158,8 @@ func (n *Node) apply(p *peer, c change) {
 		if len(p.places) < maxPlaces && n.hub.Enter(c.at.group, p.remote, who) == nil {
 			p.places[c.at] = struct{}{}
 		}
+	case enlists, strikes:
+		n.heardListing(c)
 	case exits:
 		if _, known := p.places[c.at]; known {
 			delete(p.places, c.at)

@@ -40,6 +40,7 @@ func Run(t *testing.T, nodes int, open Open) {
 		"SlowMembersCostNobody":           slow,
 		"ManyMembers":                     many,
 		"ChannelsWithoutOwnerAreInGroups": enlisted,
+		"TheirMembershipIsOneEverywhere":  enlistedEverywhere,
 		"TheirMembershipExpires":          enlistedExpire,
 		"OwnedChannelsAreAskedFor":        enlistedOwned,
 		"DetachEndsEverything":            detach,

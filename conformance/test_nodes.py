@@ -251,3 +251,32 @@ def test_a_message_of_a_named_channel_has_one_reader_of_all_servers(start: Nodes
     for reader in readers:
         reader.join(PATIENCE)
     assert sorted(got, key=int) == [str(n) for n in range(40)]
+
+
+def test_a_named_channel_is_in_a_group_once_on_all_servers(start: Nodes) -> None:
+    servers = start("layer_members:app", [free_address() for _ in range(2)])
+    for each in servers:
+        each.wait_for("servers=2")
+    for each in servers:
+        ask(each, "enlist/room/thumbs.b")
+
+    def told(server: Server, text: str) -> list[str]:
+        """What the channel has got once what is sent to it behind a message to its group has come."""
+        ask(server, f"say/room/{text}")
+        ask(server, f"put/thumbs.b/end-of-{text}")
+        got = [""]
+        while got[-1] != f"end-of-{text}":
+            message = ask(servers[0], "receive/20/thumbs.b")
+            assert isinstance(message, dict), server.log
+            got.append(str(message["text"]))
+        return got[1:-1]
+
+    for n, each in enumerate(servers):
+        assert told(each, f"by-{n}") == [f"by-{n}"]
+    for each in servers:  # what the other one might have given it too is there by now
+        ask(each, "put/thumbs.b/last")
+    assert [ask(servers[0], "receive/20/thumbs.b") for _ in servers] == [{"text": "last"}] * 2
+    assert ask(servers[0], "receive/0/thumbs.b") is None
+    ask(servers[1], "strike/room/thumbs.b")
+    for n, each in enumerate(servers):
+        eventually(lambda n=n, each=each: told(each, f"gone-{n}") == [], "it is out of the group on both")  # type: ignore[misc]

@@ -27,6 +27,16 @@ def receive(seconds, name):
         return None
 
 
+def enlist(group, channel):
+    channels.group_add(group, channel)
+    return "enlisted"
+
+
+def strike(group, channel):
+    channels.group_discard(group, channel)
+    return "struck"
+
+
 def say(group, text):
     channels.group_send(group, {"text": text})
     return "said"
@@ -58,7 +68,7 @@ def forked(group, text):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-ACTIONS = {each.__name__: each for each in (join, receive, say, put, django_says, forked)}
+ACTIONS = {each.__name__: each for each in (join, enlist, strike, receive, say, put, django_says, forked)}
 
 
 def app(environ, start_response):

@@ -240,8 +240,8 @@ func (h *Hub) Strike(name, channel string) {
 	}
 }
 
-// EnlistUntil puts a channel that nobody owns into a group. Where there are several nodes each has it there, and the one
-// that publishes gives it the message.
+// EnlistUntil puts a channel that nobody owns into a group. Where there are several nodes each has it there, and the
+// one that publishes gives it the message.
 func (h *Hub) EnlistUntil(name, channel string, until time.Time) error {
 	g := h.open(name)
 	defer g.mu.Unlock()

@@ -22,8 +22,9 @@ func enlistedEverywhere(t *testing.T, c *cluster) {
 	for _, place := range c.everywhere() {
 		c.settled("room", a, place)
 	}
-	var want []string
-	for _, round := range []string{"1", "last"} {
+	rounds := []string{"1", "last"}
+	want := make([]string, 0, len(rounds)*c.n)
+	for _, round := range rounds {
 		for _, place := range c.everywhere() {
 			text := fmt.Sprint(round, " of ", place)
 			publish(c.on(place), "room", text)

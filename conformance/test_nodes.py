@@ -167,10 +167,11 @@ def test_servers_of_one_authority_hear_each_other_and_nobody_else(start: Nodes, 
         assert "servers=3" not in each.log
 
 
-def test_a_socket_gets_from_another_server_what_it_missed(start: Nodes) -> None:
-    """Sockets of plain functions come back to a server that has never heard of their group."""
+@pytest.mark.parametrize("app", ["recovering:chat", "entering:app"])
+def test_a_socket_gets_from_another_server_what_it_missed(start: Nodes, app: str) -> None:
+    """Sockets, of plain functions and of ASGI, come back to a server that has never heard of their group."""
     addresses = [free_address() for _ in range(2)]
-    first, second = start("recovering:chat", addresses, "--history", "room=100/1h")
+    first, second = start(app, addresses, "--history", "room=100/1h")
     for each in (first, second):
         each.wait_for("servers=2")
     with enter(first, since="") as here:
@@ -182,7 +183,7 @@ def test_a_socket_gets_from_another_server_what_it_missed(start: Nodes) -> None:
         with enter(second, since=seen["__position__"]) as there:
             assert [json.loads(there.message())["text"] for _ in range(2)] == ["2", "3"]
             assert say(there, "4")["text"] == json.loads(here.message())["text"] == "4"
-    (third,) = start("recovering:chat", [free_address()], "--history", "room=100/1h", "--bus-peers", addresses[1])
+    (third,) = start(app, [free_address()], "--history", "room=100/1h", "--bus-peers", addresses[1])
     third.wait_for("servers=3")
     with enter(third, since=seen["__position__"]) as there:
         assert [json.loads(there.message())["text"] for _ in range(3)] == ["2", "3", "4"]

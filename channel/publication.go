@@ -16,17 +16,18 @@ type Publication struct {
 	// Response completes held answers (GRIP's http-response), and Stream extends held streams (http-stream).
 	Response *Response
 	Stream   []byte
-	// Close ends held streams and WebSockets instead.
-	Close bool
+	// Close ends held answers, held streams or WebSockets instead.
+	Close Forms
 	// Refresh has the application asked again instead, where a held answer says how (GRIP's hint and refresh).
-	Refresh bool
+	Refresh Forms
 
 	// ID and PrevID are the publisher's own names of this publication and of the one before it, for members that have
 	// said which one they saw last (GRIP). Empty: it has none.
 	ID, PrevID string
-	// Meta and Filters are GRIP's: what members compare with what they know of themselves.
+	// Meta and Filters are GRIP's: what members compare with what they know of themselves, and what they do with the
+	// content. nil: as their channel says.
 	Meta    map[string]string
-	Filters []string
+	Filters *Filters
 
 	// Except is a member of this node that does not get it: the one on whose behalf it is published. nil: everybody does.
 	Except Member
@@ -37,6 +38,36 @@ type Publication struct {
 	Stamp Stamp
 
 	placed atomic.Pointer[SocketMessage]
+}
+
+// Forms are some of those that a publication may have for members of the edge.
+type Forms uint8
+
+// Each of them, and all.
+const (
+	FormResponse Forms = 1 << iota
+	FormStream
+	FormSocket
+	FormsAll = FormResponse | FormStream | FormSocket
+)
+
+// Has tells whether a form is among them.
+func (f Forms) Has(form Forms) bool { return f&form != 0 }
+
+// Filters are the names of content filters, of each form its own. Most publications have none, and pay a pointer.
+type Filters struct{ Response, Stream, Socket []string }
+
+// Of gives those of a form.
+func (f *Filters) Of(form Forms) []string {
+	switch {
+	case f == nil:
+		return nil
+	case form == FormResponse:
+		return f.Response
+	case form == FormStream:
+		return f.Stream
+	}
+	return f.Socket
 }
 
 // Placed is Socket for members that have to know where in the group's history it stands: a text that is a JSON object
@@ -94,8 +125,10 @@ func (p *Publication) size() int {
 	for name, value := range p.Meta {
 		n += len(name) + len(value)
 	}
-	for _, name := range p.Filters {
-		n += len(name)
+	for form := FormResponse; form <= FormSocket; form <<= 1 {
+		for _, name := range p.Filters.Of(form) {
+			n += len(name)
+		}
 	}
 	return n
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ func FuzzReceive(f *testing.F) {
 	p := &channel.Publication{
 		Message: channel.NewMessage(wire.Msgpack, empty), Socket: &channel.SocketMessage{Data: []byte("x"), Text: true},
 		Response: &channel.Response{Status: 200, Header: [][2]string{{"a", "b"}}, Body: []byte("y")}, Stream: []byte("z"),
-		ID: "1", PrevID: "0", Meta: map[string]string{"k": "v"}, Filters: []string{"skip-self"}, Close: true,
+		ID: "1", PrevID: "0", Meta: map[string]string{"k": "v"}, Filters: &channel.Filters{Stream: []string{"build-id"}}, Close: channel.FormStream,
 	}
 	publication, err := appendPublication(appendText(append(head(kindPublication, 7), 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0), "room"), p)
 	if err != nil {
@@ -76,9 +77,10 @@ func TestMemoriesKeepTheNewest(t *testing.T) {
 func TestPublicationsKeepTheirForms(t *testing.T) {
 	t.Parallel()
 	want := &channel.Publication{
-		Socket: &channel.SocketMessage{Data: []byte("x"), Text: true}, Stream: []byte{}, ID: "1", PrevID: "0", Close: true, Refresh: true,
+		Socket: &channel.SocketMessage{Data: []byte("x"), Text: true}, Stream: []byte{}, ID: "1", PrevID: "0", Close: channel.FormStream,
+		Refresh:  channel.FormResponse | channel.FormSocket,
 		Response: &channel.Response{Status: 404, Reason: "Gone", Header: [][2]string{{"a", "b"}, {"c", ""}}, Body: []byte("y"), Patches: true},
-		Meta:     map[string]string{"k": "v"}, Filters: []string{"f"},
+		Meta:     map[string]string{"k": "v"}, Filters: &channel.Filters{Response: []string{"f", "g"}, Socket: []string{"h"}},
 	}
 	data, err := appendPublication(nil, want)
 	if err != nil {
@@ -90,7 +92,8 @@ func TestPublicationsKeepTheirForms(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again, _ := appendPublication(nil, got); !bytes.Equal(data, again) || got.Stream == nil || got.Response.Header[1][0] != "c" ||
-		got.Response.Status != 404 || !got.Response.Patches {
+		got.Response.Status != 404 || !got.Response.Patches || got.Close != want.Close || got.Refresh != want.Refresh ||
+		!reflect.DeepEqual(got.Filters, want.Filters) {
 		t.Errorf("%+v", got)
 	}
 	for _, control := range []string{"", "ping", "pong"} {

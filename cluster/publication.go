@@ -15,8 +15,8 @@ const (
 	hasText // the socket's message is text
 	hasResponse
 	hasStream
-	hasClose
-	hasRefresh
+	hasActions // instead of sending, of which forms: a byte for each action
+	hasFilters
 	hasControl // the socket's message is a pong if hasText is set too, else a ping
 )
 
@@ -38,6 +38,9 @@ func appendPublication(dst []byte, p *channel.Publication) ([]byte, error) {
 	}
 	dst = append(dst, forms(p))
 	dst = appendText(appendText(dst, p.ID), p.PrevID)
+	if p.Close|p.Refresh != 0 {
+		dst = append(dst, byte(p.Close), byte(p.Refresh))
+	}
 	dst = appendMeta(dst, p)
 	if p.Message != nil {
 		dst = appendTerms(dst, p.Message.Terms())
@@ -76,8 +79,8 @@ func forms(p *channel.Publication) (bits byte) {
 	mark(hasControl, p.Socket != nil && p.Socket.Control != "")
 	mark(hasResponse, p.Response != nil)
 	mark(hasStream, p.Stream != nil)
-	mark(hasClose, p.Close)
-	mark(hasRefresh, p.Refresh)
+	mark(hasActions, p.Close|p.Refresh != 0)
+	mark(hasFilters, p.Filters != nil)
 	return bits
 }
 
@@ -86,9 +89,15 @@ func appendMeta(dst []byte, p *channel.Publication) []byte {
 	for key, value := range p.Meta {
 		dst = appendText(appendText(dst, key), value)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(p.Filters)))
-	for _, filter := range p.Filters {
-		dst = appendText(dst, filter)
+	if p.Filters == nil {
+		return dst
+	}
+	for form := channel.FormResponse; form <= channel.FormSocket; form <<= 1 {
+		names := p.Filters.Of(form)
+		dst = binary.AppendUvarint(dst, uint64(len(names)))
+		for _, name := range names {
+			dst = appendText(dst, name)
+		}
 	}
 	return dst
 }
@@ -101,8 +110,9 @@ func appendTerms(dst []byte, t channel.Terms) []byte {
 // publication reads what appendPublication wrote. It copies nothing but texts.
 func (r *reader) publication() *channel.Publication {
 	bits := r.byte()
-	p := &channel.Publication{
-		ID: r.text(), PrevID: r.text(), Close: bits&hasClose != 0, Refresh: bits&hasRefresh != 0,
+	p := &channel.Publication{ID: r.text(), PrevID: r.text()}
+	if bits&hasActions != 0 {
+		p.Close, p.Refresh = channel.Forms(r.byte())&channel.FormsAll, channel.Forms(r.byte())&channel.FormsAll
 	}
 	if n := r.count(maxFilters); n > 0 {
 		p.Meta = make(map[string]string, n)
@@ -111,8 +121,8 @@ func (r *reader) publication() *channel.Publication {
 			p.Meta[key] = r.text()
 		}
 	}
-	for range r.count(maxFilters) {
-		p.Filters = append(p.Filters, r.text())
+	if bits&hasFilters != 0 {
+		p.Filters = &channel.Filters{Response: r.texts(), Stream: r.texts(), Socket: r.texts()}
 	}
 	if bits&hasMessage != 0 {
 		p.Message = r.message()
@@ -127,6 +137,13 @@ func (r *reader) publication() *channel.Publication {
 		p.Stream = r.bytes()
 	}
 	return p
+}
+
+func (r *reader) texts() (all []string) {
+	for range r.count(maxFilters) {
+		all = append(all, r.text())
+	}
+	return all
 }
 
 func (r *reader) socket(bits byte) *channel.SocketMessage {

@@ -92,7 +92,7 @@ type arrival struct {
 
 // Deliver implements channel.Member.
 func (h *hold) Deliver(group string, p *channel.Publication) bool {
-	if p.Response == nil && p.Stream == nil && !p.Close && !p.Refresh {
+	if p.Response == nil && p.Stream == nil && !(p.Close | p.Refresh).Has(channel.FormResponse|channel.FormStream) {
 		return true
 	}
 	h.mu.Lock()
@@ -247,13 +247,13 @@ func (h *hold) answerBy(a *arrival) *channel.Response {
 	switch {
 	case !h.listener.Wants(a.group, a.p):
 		return nil
-	case a.p.Close || a.p.Refresh:
+	case (a.p.Close | a.p.Refresh).Has(channel.FormResponse):
 		return &h.in.Answer
 	case a.p.Response == nil:
 		return nil
 	}
 	answer := *a.p.Response
-	body, err := h.listener.Render(a.group, a.p, answer.Body)
+	body, err := h.listener.Render(a.group, a.p, channel.FormResponse, answer.Body)
 	if err == nil && answer.Patches {
 		if len(answer.Header) == 0 {
 			answer.Header = h.in.Answer.Header

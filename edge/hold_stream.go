@@ -29,14 +29,14 @@ func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
 		case !h.follows(&a, now):
 			return h.fetchOrEnd()
 		case !h.listener.Wants(a.group, a.p):
-		case a.p.Close:
+		case a.p.Close.Has(channel.FormStream):
 			return verdictEnd, nil, nil
-		case a.p.Refresh:
+		case a.p.Refresh.Has(channel.FormStream):
 			if h.in.Next.URI != "" {
 				return h.fetchOrEnd()
 			}
 		case a.p.Stream != nil:
-			if data, err := h.listener.Render(a.group, a.p, a.p.Stream); err != nil {
+			if data, err := h.listener.Render(a.group, a.p, channel.FormStream, a.p.Stream); err != nil {
 				return h.fetchOrEnd()
 			} else if len(data) > 0 {
 				h.sent(now)

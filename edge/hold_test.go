@@ -246,7 +246,7 @@ func TestStream(t *testing.T) {
 	hub.Publish("room", &channel.Publication{Stream: []byte("mine\n"), Meta: map[string]string{"sender": "7"}})
 	hub.Publish("other", &channel.Publication{Stream: []byte("two\n")})
 	readUntil(t, r, "one\ntwo\n")
-	hub.Publish("room", &channel.Publication{Close: true})
+	hub.Publish("room", &channel.Publication{Close: channel.FormsAll})
 	if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
 		t.Errorf("at the end %q %v", rest, err)
 	}
@@ -383,7 +383,7 @@ func TestStreamOverHTTP2And3(t *testing.T) {
 			b.joined(1)
 			hub.Publish("room", &channel.Publication{Stream: []byte("news\n")})
 			readUntil(t, r, "news\n")
-			hub.Publish("room", &channel.Publication{Close: true})
+			hub.Publish("room", &channel.Publication{Close: channel.FormsAll})
 			if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
 				t.Errorf("at the end %q %v", rest, err)
 			}

@@ -56,7 +56,7 @@ func TestPostsControl(t *testing.T) {
 	if got := c.expectFrame(1); got != "still" {
 		t.Fatal(got)
 	}
-	p.hub.Publish("b", &channel.Publication{Close: true})
+	p.hub.Publish("b", &channel.Publication{Close: channel.FormSocket})
 	c.expectClose(1000)
 	_ = c.Close()
 	p.ended()

@@ -318,10 +318,10 @@ func (p *posts) fits(group string, what *channel.Publication) *channel.SocketMes
 	if !p.inbox.Wants(group, what) {
 		return nil
 	}
-	if what.Socket == nil || !p.inbox.Filters(group, what) {
+	if what.Socket == nil || !p.inbox.Filters(group, what, channel.FormSocket) {
 		return what.Socket
 	}
-	data, err := p.inbox.Render(group, what, what.Socket.Data)
+	data, err := p.inbox.Render(group, what, channel.FormSocket, what.Socket.Data)
 	if err != nil {
 		return nil
 	}

@@ -175,7 +175,8 @@ func (c *conn) leaveGroups() {
 // Deliver implements channel.Member. The frame is put where the courier finds it: whoever publishes to ten thousand
 // sockets is not to make ten thousand system calls.
 func (c *conn) Deliver(group string, p *channel.Publication) bool {
-	if p.Socket == nil && !p.Close || p.Except == channel.Member(c) {
+	closes := p.Close.Has(channel.FormSocket)
+	if p.Socket == nil && !closes || p.Except == channel.Member(c) {
 		return true
 	}
 	c.mu.Lock()
@@ -185,12 +186,12 @@ func (c *conn) Deliver(group string, p *channel.Publication) bool {
 	}
 	message := c.ws.membership.form(group, p)
 	if posts := c.ws.posts; posts != nil {
-		if message = posts.fits(group, p); message == nil && (!p.Close || !posts.inbox.Wants(group, p)) {
+		if message = posts.fits(group, p); message == nil && (!closes || !posts.inbox.Wants(group, p)) {
 			c.mu.Unlock()
 			return true
 		}
 	}
-	if p.Close {
+	if closes {
 		c.closeSocket(1000, "")
 		c.proceed()
 		return true

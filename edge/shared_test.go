@@ -146,7 +146,7 @@ func TestGroupsEnd(t *testing.T) {
 		"with the server":       func(b *bundle, _ *caller) { b.stop() },
 		"when it is cut":        func(b *bundle, _ *caller) { b.Cut() },
 		"for a wrong frame":     func(_ *bundle, c *caller) { c.say("\x81\x01x") },
-		"with a publication":    func(b *bundle, _ *caller) { b.options.Layer.Publish("all", &channel.Publication{Close: true}) },
+		"with a publication":    func(b *bundle, _ *caller) { b.options.Layer.Publish("all", &channel.Publication{Close: channel.FormSocket}) },
 		"with a dead publisher": func(_ *bundle, c *caller) { c.order("join room"); c.order("die") },
 	} {
 		t.Run(name, func(t *testing.T) {

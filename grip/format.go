@@ -41,10 +41,10 @@ func (l *Listener) Forget(name string) {
 	l.Channels = slices.DeleteFunc(l.Channels, func(c Channel) bool { return c.Name == name })
 }
 
-// Filters tells whether Render may change what is published.
-func (l *Listener) Filters(name string, p *channel.Publication) bool {
+// Filters tells whether Render may change a form of what is published.
+func (l *Listener) Filters(name string, p *channel.Publication, form channel.Forms) bool {
 	c := l.find(name)
-	return len(p.Filters) > 0 || c != nil && len(c.Filters) > 0
+	return len(p.Filters.Of(form)) > 0 || c != nil && len(c.Filters) > 0
 }
 
 // Wants tells whether a publication to a channel is for this listener, by the channel's filters.
@@ -82,9 +82,10 @@ func listed(list, one string) bool {
 	return false
 }
 
-// Render gives content as this listener sees it, by the publication's filters, or where it names none the channel's.
-func (l *Listener) Render(name string, p *channel.Publication, data []byte) ([]byte, error) {
-	names := p.Filters
+// Render gives the content of a form as this listener sees it, by the form's filters, or where it names none the
+// channel's.
+func (l *Listener) Render(name string, p *channel.Publication, form channel.Forms, data []byte) ([]byte, error) {
+	names := p.Filters.Of(form)
 	if c := l.find(name); len(names) == 0 && c != nil {
 		names = c.Filters
 	}

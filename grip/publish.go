@@ -110,23 +110,34 @@ func (i *item) publication() (*channel.Publication, error) {
 	return p, errors.Join(f.Response.add(p), f.Stream.add(p), f.Socket.add(p))
 }
 
-// apply notes what is to happen in place of sending, and tells whether that is all.
-func (a *action) apply(p *channel.Publication) (all bool, err error) {
+// apply notes what is to happen to those who wait for a form in place of sending, and tells whether that is all; and the
+// form's filters.
+func (a *action) apply(p *channel.Publication, form channel.Forms) (all bool, err error) {
 	for _, f := range a.Filters {
 		if !known(f) {
 			return false, fmt.Errorf("there is no filter %.40q", f)
 		}
 	}
 	if len(a.Filters) > 0 {
-		p.Filters = a.Filters // of all forms: publishers name the same ones
+		if p.Filters == nil {
+			p.Filters = &channel.Filters{}
+		}
+		switch form {
+		case channel.FormResponse:
+			p.Filters.Response = a.Filters
+		case channel.FormStream:
+			p.Filters.Stream = a.Filters
+		default:
+			p.Filters.Socket = a.Filters
+		}
 	}
 	switch a.Action {
 	case "", "send":
 		return false, nil
 	case "close":
-		p.Close = true
+		p.Close |= form
 	case "hint", "refresh":
-		p.Refresh = true
+		p.Refresh |= form
 	default:
 		return false, fmt.Errorf("the action is %.40q; expected send, close, hint or refresh", a.Action)
 	}
@@ -137,7 +148,7 @@ func (a *answer) add(p *channel.Publication) error {
 	if a == nil {
 		return nil
 	}
-	if all, err := a.apply(p); all || err != nil {
+	if all, err := a.apply(p, channel.FormResponse); all || err != nil {
 		return err
 	}
 	body, err := decode(a.Body, a.BodyBin)
@@ -179,7 +190,7 @@ func (s *piece) add(p *channel.Publication) error {
 	if s == nil {
 		return nil
 	}
-	if all, err := s.apply(p); all || err != nil {
+	if all, err := s.apply(p, channel.FormStream); all || err != nil {
 		return err
 	}
 	data, err := s.bytes()
@@ -194,7 +205,7 @@ func (m *message) add(p *channel.Publication) error {
 	if m == nil {
 		return nil
 	}
-	if all, err := m.apply(p); all || err != nil {
+	if all, err := m.apply(p, channel.FormSocket); all || err != nil {
 		return err
 	}
 	data, err := m.bytes()

@@ -30,12 +30,12 @@ func TestParsePublish(t *testing.T) {
 	items[0].Digest = 0
 	want := []grip.Item{
 		{Channel: "a", Publication: &channel.Publication{
-			ID: "2", PrevID: "1", Meta: map[string]string{"sender": "u"}, Stream: []byte("hi"), Filters: []string{"build-id"},
+			ID: "2", PrevID: "1", Meta: map[string]string{"sender": "u"}, Stream: []byte("hi"), Filters: &channel.Filters{Stream: []string{"build-id"}},
 			Response: &channel.Response{Status: 200, Header: [][2]string{{"Content-Type", "text/plain"}}, Body: []byte("hi")},
 			Socket:   &channel.SocketMessage{Data: []byte("hi"), Text: true},
 		}},
-		{Channel: "b", Publication: &channel.Publication{Close: true}, Unordered: true},
-		{Channel: "c", Publication: &channel.Publication{Refresh: true}},
+		{Channel: "b", Publication: &channel.Publication{Close: channel.FormStream}, Unordered: true},
+		{Channel: "c", Publication: &channel.Publication{Refresh: channel.FormResponse}},
 		{Channel: "e", Publication: &channel.Publication{Response: &channel.Response{
 			Status: 200, Body: []byte(`[{"op": "remove", "path": "/a"}]`), Patches: true,
 		}}},
@@ -45,6 +45,40 @@ func TestParsePublish(t *testing.T) {
 		for i := range items {
 			t.Errorf("%s %+v", items[i].Channel, items[i].Publication)
 		}
+	}
+}
+
+// What one form says of itself is nothing to the others: neither its filters nor what is done in place of sending.
+func TestFormsHaveTheirOwnFiltersAndActions(t *testing.T) {
+	t.Parallel()
+	items, err := grip.ParsePublish([]byte(`{"items": [{"channel": "a", "formats": {
+		"http-response": {"body": "100%", "content-filters": ["var-subst"]},
+		"http-stream": {"content": "%I", "content-filters": ["build-id"]},
+		"ws-message": {"content": "100%"}}},
+		{"channel": "a", "http-response": {"action": "hint"}, "http-stream": {"action": "close"}, "ws-message": {"content": "x"}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := items[0].Publication
+	want := channel.Filters{Response: []string{"var-subst"}, Stream: []string{"build-id"}}
+	if !reflect.DeepEqual(*p.Filters, want) {
+		t.Errorf("filters: %+v", p.Filters)
+	}
+	l := grip.Listener{
+		Meta:     map[string]string{"id_format": "%(a)s"},
+		Channels: []grip.Channel{{Name: "a", PrevID: "3"}},
+	}
+	if l.Filters("a", p, channel.FormSocket) || !l.Filters("a", p, channel.FormStream) {
+		t.Error("the filters of one form count for another one")
+	}
+	for form, text := range map[channel.Forms]string{channel.FormStream: "3", channel.FormSocket: "%I"} {
+		if got, err := l.Render("a", p, form, []byte("%I")); string(got) != text || err != nil {
+			t.Errorf("form %d: %q %v, expected %q", form, got, err, text)
+		}
+	}
+	p = items[1].Publication
+	if p.Refresh != channel.FormResponse || p.Close != channel.FormStream || p.Socket == nil || p.Filters != nil {
+		t.Errorf("actions: %+v", p)
 	}
 }
 
@@ -130,13 +164,13 @@ func TestFilters(t *testing.T) {
 		{"b", "%(color)s %%", "red %", nil},
 		{"b", "%I", "a:12,b%:3", []string{"build-id"}},
 	} {
-		got, err := l.Render(c.name, &channel.Publication{Filters: c.filters}, []byte(c.text))
+		got, err := l.Render(c.name, &channel.Publication{Filters: &channel.Filters{Stream: c.filters}}, channel.FormStream, []byte(c.text))
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s %q: %q %v, expected %q", c.name, c.text, got, err, c.want)
 		}
 	}
 	for _, text := range []string{"%", "%(x", "%q", "%(color)s"} {
-		if got, err := l.Render("events-a", &channel.Publication{}, []byte(text)); err == nil {
+		if got, err := l.Render("events-a", &channel.Publication{}, channel.FormStream, []byte(text)); err == nil {
 			t.Errorf("%q becomes %q", text, got)
 		}
 	}

@@ -75,6 +75,9 @@ type hold struct {
 	due      int64 // when something is to be done even if nothing comes
 	touched  int64 // when something was last sent, for a stream's next link
 	fetching bool
+	self     string          // the target of a long poll's request, for it to be made again; empty: it cannot be
+	retried  bool            // it has been, for what may have been missed: once is enough
+	leaving  bool            // the server goes
 	small    bool            // shrink has done its work
 	live     map[string]bool // channels whose last id is of a publication, and no longer the application's word
 
@@ -216,6 +219,9 @@ func (h *hold) next(now int64) (verdict, *channel.Response, []byte) {
 }
 
 func (h *hold) nextAnswer(now int64) (verdict, *channel.Response, []byte) {
+	if h.fetching {
+		return h.nextAgain(now)
+	}
 	for {
 		a, lost := h.take()
 		switch {
@@ -224,13 +230,13 @@ func (h *hold) nextAnswer(now int64) (verdict, *channel.Response, []byte) {
 			return verdictJoin, nil, nil
 		case a.p == nil && !lost && now < h.due:
 			return verdictWait, nil, nil
-		case a.p == nil:
-			// Time is up, or something may have been missed: then the client asks again, and the application looks again.
+		case a.p == nil && now >= h.due:
 			return verdictAnswer, &h.in.Answer, nil
+		case a.p == nil:
+			return h.again(true)
 		case h.admit(&a):
-			h.saw(&a, now)
-			if answer := h.answerBy(&a); answer != nil {
-				return verdictAnswer, answer, nil
+			if what, answer, _ := h.judge(&a, now); what != verdictWait {
+				return what, answer, nil
 			}
 		}
 	}
@@ -241,29 +247,34 @@ func (h *hold) saw(a *arrival, now int64) {
 	h.holds.known.saw(h.in.Session.ID, a.group, a.p.ID, now)
 }
 
-// answerBy is what the client gets for a publication, nil if it waits on. Where what it should get cannot be made, it
-// gets what it would have got in the end: a patch may be meant for another body.
-func (h *hold) answerBy(a *arrival) *channel.Response {
+// judge is what a publication does to a long poll, which may wait on.
+func (h *hold) judge(a *arrival, now int64) (verdict, *channel.Response, []byte) {
 	switch {
+	case !h.follows(a, now):
+		return h.again(true)
 	case !h.listener.Wants(a.group, a.p):
-		return nil
-	case (a.p.Close | a.p.Refresh).Has(channel.FormResponse):
-		return &h.in.Answer
-	case a.p.Response == nil:
-		return nil
+	case a.p.Close.Has(channel.FormResponse):
+		return verdictAnswer, &h.in.Answer, nil
+	case a.p.Refresh.Has(channel.FormResponse):
+		return h.again(false)
+	case a.p.Response != nil:
+		return verdictAnswer, h.answerBy(a), nil
 	}
+	return verdictWait, nil, nil
+}
+
+// answerBy is what the client gets for a publication. Where that cannot be made, it gets what it would have got in the
+// end: a patch may be meant for another body.
+func (h *hold) answerBy(a *arrival) *channel.Response {
 	answer := *a.p.Response
 	body, err := h.listener.Render(a.group, a.p, channel.FormResponse, answer.Body)
 	if err == nil && answer.Patches {
-		if len(answer.Header) == 0 {
-			answer.Header = h.in.Answer.Header
-		}
 		body, err = grip.Patched(h.in.Answer.Body, body)
 	}
 	if err != nil {
 		return &h.in.Answer
 	}
-	answer.Body = body
+	answer.Body, answer.Header = body, inherited(h.in.Answer.Header, answer.Header)
 	return &answer
 }
 

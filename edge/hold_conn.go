@@ -119,7 +119,9 @@ func (c *conn) beginHold(in *grip.Instruct) {
 	now := s.clock.Load()
 	h := s.holds.newHold(in, c.answer.cursor, now, func() { s.holds.ready.add(c) })
 	c.hold = h
-	if in.Mode != grip.Response {
+	if in.Mode == grip.Response {
+		h.self = selfOf(c.ex)
+	} else {
 		m, err := h.opening()
 		if err != nil {
 			s.complain(c.ex, complaintFilters+err.Error())
@@ -222,7 +224,7 @@ func (c *conn) performHold(op operation) {
 	if op == opJoin {
 		h.join()
 	} else {
-		c.server.ask(h, scope, h.in.Next.URI, h.last())
+		c.server.ask(h, scope, h.asks(), h.last())
 	}
 	c.mu.Lock()
 }

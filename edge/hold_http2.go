@@ -38,7 +38,9 @@ func (st *stream) beginHold(in *grip.Instruct) {
 	s := st.server
 	h := s.holds.newHold(in, st.answer.cursor, s.clock.Load(), func() { notify(st.woken) })
 	st.hold = h
-	if in.Mode != grip.Response {
+	if in.Mode == grip.Response {
+		h.self = selfOf(st.ex)
+	} else {
 		m, err := h.opening()
 		if err != nil {
 			s.complain(st.ex, complaintFilters+err.Error())

@@ -5,13 +5,14 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"backline/channel"
 	"backline/dispatch"
 )
 
-// TestRecover: a long poll is answered with what its view gave, a stream asks its link and tells what it has seen last,
+// TestRecover: a long poll's view is asked again, a stream asks its link and tells what it has seen last,
 // one without a link goes on.
 func TestRecover(t *testing.T) {
 	t.Parallel()
@@ -20,10 +21,15 @@ func TestRecover(t *testing.T) {
 			t.Parallel()
 			options, hub := holding()
 			last := make(chan string, 1)
+			var polls atomic.Int64
 			b := start(t, over(kind, options), handler{answer: func(ex *dispatch.Exchange) {
 				stream := []string{"Content-Type: text/plain", "Grip-Hold: stream", "Grip-Channel: room; prev-id=7"}
 				switch string(ex.Scope.Path) {
 				case "/poll":
+					if polls.Add(1) == 2 {
+						say(ex, 203, "looked again", "Content-Type: text/plain")
+						return
+					}
 					say(ex, 200, "nothing", holdFor("room")...)
 				case "/plain":
 					say(ex, 200, "plain\n", "Content-Type: text/plain", "Grip-Hold: stream", "Grip-Channel: room")
@@ -61,7 +67,7 @@ func TestRecover(t *testing.T) {
 			}()
 			b.joined(3)
 			b.Recover()
-			if got := <-polled; got != "nothing" {
+			if got := <-polled; got != "looked again" {
 				t.Errorf("%q", got)
 			}
 			if got := <-last; got != "room; last-id=7" {

@@ -53,7 +53,7 @@ func (h *hold) follows(a *arrival, now int64) bool {
 		return true
 	}
 	c := h.channel(a.group)
-	if c.PrevID != "" && a.p.PrevID != "" && a.p.PrevID != c.PrevID && h.in.Next.URI != "" {
+	if c.PrevID != "" && a.p.PrevID != "" && a.p.PrevID != c.PrevID && h.asks() != "" {
 		return false
 	}
 	c.PrevID = a.p.ID
@@ -155,7 +155,7 @@ func (h *hold) change(in *grip.Instruct, cursor uint64, now int64) {
 // expire lets a hold end by itself, as its time were up: the server goes.
 func (h *hold) expire() {
 	if h.in.Mode == grip.Response {
-		h.due = 0
+		h.due, h.leaving = 0, true
 		return
 	}
 	h.in.Next, h.fetching = grip.Link{}, false

@@ -99,13 +99,22 @@ func (f *inquiry) finish() {
 	h.wake()
 }
 
-// instruct reads the answer; nil if there is none that could be followed.
+// instruct reads the answer to a link; nil if there is none that could be followed.
 func (f *inquiry) instruct() *grip.Instruct {
-	if f.bad || f.got == nil || f.got.status != 200 {
+	in := f.read()
+	if in == nil || f.got.status != 200 || in.Mode == grip.Response {
+		return nil
+	}
+	return in
+}
+
+// read reads the answer, of any kind.
+func (f *inquiry) read() *grip.Instruct {
+	if f.bad || f.got == nil {
 		return nil
 	}
 	in, err := grip.Read(f.got.status, f.got.reason, f.got.fields, f.got.body)
-	if err != nil || len(in.Channels) > f.server.holds.Channels || in.Mode == grip.Response {
+	if err != nil || len(in.Channels) > f.server.holds.Channels {
 		return nil
 	}
 	return in

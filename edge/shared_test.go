@@ -139,14 +139,16 @@ func TestGroups(t *testing.T) {
 func TestGroupsEnd(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(b *bundle, c *caller){
-		"by its client":         func(_ *bundle, c *caller) { c.say(frame(8, "\x03\xe8")) },
-		"with its connection":   func(_ *bundle, c *caller) { _ = c.Close() },
-		"by the application":    func(_ *bundle, c *caller) { c.order("close") },
-		"with its worker":       func(_ *bundle, c *caller) { c.order("die") },
-		"with the server":       func(b *bundle, _ *caller) { b.stop() },
-		"when it is cut":        func(b *bundle, _ *caller) { b.Cut() },
-		"for a wrong frame":     func(_ *bundle, c *caller) { c.say("\x81\x01x") },
-		"with a publication":    func(b *bundle, _ *caller) { b.options.Layer.Publish("all", &channel.Publication{Close: channel.FormSocket}) },
+		"by its client":       func(_ *bundle, c *caller) { c.say(frame(8, "\x03\xe8")) },
+		"with its connection": func(_ *bundle, c *caller) { _ = c.Close() },
+		"by the application":  func(_ *bundle, c *caller) { c.order("close") },
+		"with its worker":     func(_ *bundle, c *caller) { c.order("die") },
+		"with the server":     func(b *bundle, _ *caller) { b.stop() },
+		"when it is cut":      func(b *bundle, _ *caller) { b.Cut() },
+		"for a wrong frame":   func(_ *bundle, c *caller) { c.say("\x81\x01x") },
+		"with a publication": func(b *bundle, _ *caller) {
+			b.options.Layer.Publish("all", &channel.Publication{Close: channel.FormSocket})
+		},
 		"with a dead publisher": func(_ *bundle, c *caller) { c.order("join room"); c.order("die") },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -161,7 +161,7 @@ func (st *stream) deliver() step {
 		case stepJoin:
 			st.hold.join()
 		case stepFetch:
-			st.server.ask(st.hold, &st.ex.Scope, st.hold.in.Next.URI, st.hold.last())
+			st.server.ask(st.hold, &st.ex.Scope, st.hold.asks(), st.hold.last())
 		case stepAgain:
 		case stepFlush:
 			err = http.NewResponseController(st.w).Flush()

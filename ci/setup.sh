@@ -74,6 +74,7 @@ for database in postgresql mariadb-server redis-server; do
   esac
   [ -n "$found" ] || install_package "$database"
 done
+want_command pushpin "GRIP is not compared with its own proxy without it"
 want_command slowhttptest "tests against slow clients are left out without it"
 
 status=0

@@ -13,13 +13,17 @@ Fields = list[list[str]]
 
 @dataclass(frozen=True)
 class Case:
-    """One request. Of a stream, steps are publications and texts that must have come; its end is published last."""
+    """One request. Steps are publications, texts that must have come, and how many times it must be held by now.
+
+    Of a stream ``end`` is published last.
+    """
 
     name: str
     script: dict[str, Any]
     steps: list[Any] = field(default_factory=list)
     stream: bool = False
-    headers: dict[str, str] = field(default_factory=dict)
+    end: dict[str, Any] = field(default_factory=lambda: item(http_stream={"action": "close"}))
+    channels: int = 1  # how many it waits for
     expected: bytes | None = None  # what the body must be, where two that are wrong alike would not be noticed
 
 
@@ -37,13 +41,18 @@ def held(mode: str, *more: list[str], channel: str = "CHANNEL", body: str = "hel
     return {"fields": fields, "body": body, **of}
 
 
-def poll(name: str, *steps: Any, fields: Fields = [], expected: bytes | None = None, **of: Any) -> Case:  # noqa: B006
-    return Case(name, {"answer": held("response", *fields, **of)}, list(steps), expected=expected)
+def case(mode: str, name: str, steps: tuple[Any, ...], fields: Fields = [], **of: Any) -> Case:  # noqa: B006
+    script: dict[str, Any] = {key: of.pop(key) for key in ("link", "again") if key in of}
+    said = {key: of.pop(key) for key in ("channel", "body") if key in of}
+    return Case(name, {"answer": held(mode, *fields, **said), **script}, list(steps), mode == "stream", **of)
 
 
-def stream(name: str, *steps: Any, fields: Fields = [], expected: bytes | None = None, **of: Any) -> Case:  # noqa: B006
-    more = {key: of.pop(key) for key in ("link", "again") if key in of}
-    return Case(name, {"answer": held("stream", *fields, **of), **more}, list(steps), True, expected=expected)
+def poll(name: str, *steps: Any, **of: Any) -> Case:
+    return case("response", name, steps, **of)
+
+
+def stream(name: str, *steps: Any, **of: Any) -> Case:
+    return case("stream", name, steps, **of)
 
 
 def item(channel: str = "CHANNEL", **formats: Any) -> dict[str, Any]:
@@ -56,6 +65,10 @@ def line(text: str, **more: Any) -> dict[str, Any]:
 
 def response(**of: Any) -> dict[str, Any]:
     return item(http_response={name.replace("_", "-"): value for name, value in of.items()})
+
+
+def ended(name: str, after: str) -> dict[str, Any]:
+    return item(http_stream={"action": "close"}, id=name, prev_id=after)
 
 
 NEXT = ["Grip-Link", "<LINK>; rel=next"]
@@ -72,33 +85,39 @@ POLLS = [
     poll("a patch with code and fields", response(code=202, headers={"X-P": "1"}, body_patch=[]), body='{"n":[1]}'),
     poll("another format first", line("x"), response(body="mine"), expected=b"mine"),
     poll("time is up", fields=[["Grip-Timeout", "1"]], expected=b"held\n"),
-    poll("a quoted channel", response(body="x"), channel='"CHANNEL"'),
-    poll("two channels in one field", response(body="x"), channel="other, CHANNEL"),
-    poll("hint", response(action="hint"), expected=b"held\n"),
-    poll("refresh", response(action="refresh"), response(body="x")),
+    poll("two channels in one field", response(body="x"), channel="CHANNEL-b, CHANNEL", channels=2),
+    poll(
+        "hint", item(id="2", prev_id="1", http_response={"action": "hint"}), channel="CHANNEL; prev-id=1",
+        again={"status": "203 Again", "fields": [["X-B", "1"]], "body": "{Grip-Last}"}, expected=b"hint; last-id=2",
+    ),
     poll("close", response(action="close"), response(body="x")),
-    poll("in order", item(id="2", prev_id="1", http_response={"body": "2"}), channel="CHANNEL; prev-id=1", expected=b"2"),
+    poll("in order", item(id="2", prev_id="1", http_response={"body": "2"}), channel="CHANNEL; prev-id=1"),
     poll(
         "skip-users of a poll",
         {**response(body="no"), "meta": {"skip_users": "1,7"}}, {**response(body="yes"), "meta": {"skip_users": "1"}},
         channel="CHANNEL; filter=skip-users", fields=[["Grip-Set-Meta", 'user="7"']], expected=b"yes",
     ),
-    Case(
-        "a poll that has missed something",
-        {"answer": held("response", channel="CHANNEL; prev-id=1"), "again": {"body": "again {Grip-Last}"}},
-        [item(id="3", prev_id="2", http_response={"body": "3"})],
+    poll(
+        "a poll that has missed something", item(id="3", prev_id="2", http_response={"body": "3"}),
+        channel="CHANNEL; prev-id=1", again={"body": "again {Grip-Last}"},
+        expected=b"again a-poll-that-has-missed-something; last-id=1",
+    ),
+    poll(
+        "a poll that has missed something of two channels", item(id="3", prev_id="2", http_response={"body": "3"}),
+        channel="CHANNEL; prev-id=1, CHANNEL-b; prev-id=5", again={"body": "again {Grip-Last}"}, channels=2,
     ),
 ]  # fmt: skip
 
 STREAMS = [
-    stream("text and binary", line("a\n"), item(http_stream={"content-bin": "AAEC/w=="}), expected=b"held\na\n\0\1\2\xff"),
+    stream("text", line("a\n"), line(""), line("\u20ac"), expected="held\na\n\u20ac".encode()),
+    stream("binary", item(http_stream={"content-bin": "AAEC/w=="}), expected=b"held\n\0\1\2\xff"),
     stream("other formats", response(body="x"), item(ws_message={"content": "x"}), line("a"), expected=b"held\na"),
     stream("status", fields=[["Grip-Status", "404 Nothing Here"]]),
     stream("status without a reason", fields=[["Grip-Status", "201"]]),
     stream("exposed", fields=[["X-A", "1"], ["X-B", "2"], ["Grip-Expose-Headers", "X-A"]]),
     stream("exposed twice", fields=[["X-A", "1"], ["X-B", "2"], ["Grip-Expose-Headers", "x-a, content-type"]]),
     stream("kept alive raw", "ping", fields=[["Grip-Keep-Alive", "ping; timeout=2"]]),
-    stream("kept alive cstring", "A\r", fields=[["Grip-Keep-Alive", r":\n\x41\\\r; format=cstring; timeout=2"]]),
+    stream("kept alive cstring", "A\\\r", fields=[["Grip-Keep-Alive", r":\n\x41\\\r; format=cstring; timeout=2"]]),
     stream("kept alive base64", "ping", fields=[["Grip-Keep-Alive", "cGluZw==; format=base64; timeout=2; mode=idle"]]),
     stream("kept alive interval", "ping", fields=[["Grip-Keep-Alive", "ping; format=raw; mode=interval; timeout=2"]]),
     stream(
@@ -106,16 +125,17 @@ STREAMS = [
         channel="CHANNEL; filter=skip-self", fields=[["Grip-Set-Meta", 'user="7"']], expected=b"held\nyesboth",
     ),
     stream(
-        "require-sub", {**line("no"), "meta": {"require_sub": "x"}}, {**line("yes"), "meta": {"require_sub": "CHANNEL-b"}},
-        channel="CHANNEL; filter=require-sub, CHANNEL-b", expected=b"held\nyes",
+        "require-sub",
+        {**line("no"), "meta": {"require_sub": "x"}}, {**line("yes"), "meta": {"require_sub": "CHANNEL-b"}},
+        channel="CHANNEL; filter=require-sub, CHANNEL-b", channels=2, expected=b"held\nyes",
     ),
     stream(
         "var-subst", line("%(color)s %%"), channel="CHANNEL; filter=var-subst",
         fields=[["Grip-Set-Meta", 'user="7", color="red, \\"dark\\""']], expected=b'held\nred, "dark" %',
     ),
     stream(
-        "build-id", line("id %I;", id="2", prev_id="1"), body="first %I;", link={"answer": {"body": "x"}},
-        channel="CHANNEL; prev-id=1; filter=build-id",
+        "build-id", line("id %I;", id="2", prev_id="1"), body="first %(C:1)I;",
+        end=ended("3", "2"), link={"answer": {"body": "x"}}, channel="CHANNEL; prev-id=1; filter=build-id",
         fields=[["Grip-Set-Meta", 'id_format="C:%(CHANNEL)s"'], NEXT], expected=b"first C:1;id C:2;",
     ),
     stream(
@@ -147,26 +167,40 @@ STREAMS = [
         "no-seq", line("1", id="1"), {**line("3", id="3", prev_id="2"), "no-seq": True}, "3", expected=b"held\n13",
     ),
     stream(
-        "what has been missed is asked for", line("3", id="3", prev_id="2"), "4",
-        channel="CHANNEL; prev-id=1", fields=[NEXT],
+        "what has been missed is asked for", line("3", id="3", prev_id="2"), "]4",
+        channel="CHANNEL; prev-id=1", fields=[NEXT], end=ended("5", "4"),
         link={"answer": held("stream", NEXT, channel="CHANNEL; prev-id=4", body="[{Grip-Last}]4"),
               "link": {"answer": {"body": "end"}}},
         expected=b"held\n[CHANNEL; last-id=1]4".replace(b"CHANNEL", b"what-has-been-missed-is-asked-for"),
     ),
     stream(
-        "what has been missed of two channels", line("3", id="3", prev_id="2"), "4",
-        channel="CHANNEL; prev-id=1, CHANNEL-b; prev-id=7", fields=[NEXT],
+        "what has been missed of two channels", line("3", id="3", prev_id="2"), "]4",
+        channel="CHANNEL; prev-id=1, CHANNEL-b; prev-id=7", fields=[NEXT], channels=2,
         link={"answer": held("stream", channel="CHANNEL", body="[{Grip-Last}]4")},
     ),
     stream(
         "hint of a stream", item(http_stream={"action": "hint"}), "asked", fields=[NEXT],
         link={"answer": held("stream", body="asked")}, expected=b"held\nasked",
     ),
+    stream("hint of a stream without a link", item(http_stream={"action": "hint"}), line("a")),
+]  # fmt: skip
+
+# What Debian's Pushpin is too old for, and a case in which nobody tells when its poll is held again.
+ALONE = [
+    poll(
+        "hint that holds on", item(id="2", prev_id="1", http_response={"action": "hint"}), 2,
+        item(id="3", prev_id="2", http_response={"body": "x"}),
+        channel="CHANNEL; prev-id=1", again=held("response", channel="CHANNEL; prev-id=2"), expected=b"x",
+    ),
+    poll(
+        "refresh", item(id="2", prev_id="1", http_response={"action": "refresh"}), channel="CHANNEL; prev-id=1",
+        again={"body": "{Grip-Last}"}, expected=b"refresh; last-id=2",
+    ),
     stream(
         "refresh of a stream", item(http_stream={"action": "refresh"}), "asked", fields=[NEXT],
-        link={"answer": held("stream", body="asked")},
+        link={"answer": held("stream", body="asked")}, expected=b"held\nasked",
     ),
-    stream("hint of a stream without a link", item(http_stream={"action": "hint"}), line("a")),
+    Case("too many filters", {"answer": held("stream", channel="CHANNEL" + "; filter=skip-self" * 6)}, expected=None),
 ]  # fmt: skip
 
 INSTRUCT = [["Content-Type", "application/grip-instruct"]]
@@ -233,7 +267,6 @@ WRONG = [
     wrong("link", ["Grip-Hold", "stream"], ON, ["Grip-Link", "/next; rel=next"]),
     wrong("status", ["Grip-Hold", "stream"], ON, ["Grip-Status", "fine"]),
     wrong("stream from a prev-id without a link", ["Grip-Hold", "stream"], ["Grip-Channel", "CHANNEL; prev-id=1"]),
-    wrong("filters", ["Grip-Hold", "stream"], ["Grip-Channel", "CHANNEL" + "; filter=skip-self" * 6]),
     wrong("instruction", *INSTRUCT, body="{"),
     wrong("mode of an instruction", *INSTRUCT, body='{"hold": {"mode": "x", "channels": [{"name": "CHANNEL"}]}}'),
     wrong("status of an instruction", *INSTRUCT, body='{"response": {"body": "x"}}', status="201 Created"),
@@ -272,11 +305,13 @@ SOCKETS = [
         "prefix", say(OPEN, SUBSCRIBE, text("s:on"), text("m:no"), text("s:"),
                       fields=[["Sec-WebSocket-Extensions", 'grip; message-prefix="s:"']]), [2],
     ),
-    SocketCase("no prefix", say(OPEN, text("c:on"), fields=[["Sec-WebSocket-Extensions", 'grip; message-prefix=""']]),
+    SocketCase("a control that is none", say(OPEN, text("c:on"), fields=GRIP), [say(text("m:a")), 1]),
+    SocketCase("no prefix", say(OPEN, fields=[["Sec-WebSocket-Extensions", 'grip; message-prefix=""']]),
                [say(text("on")), 1]),
     SocketCase(
-        "filters", say(OPEN, text('c:{"type": "subscribe", "channel": "CHANNEL", "filters": ["skip-self", "var-subst"]}'),
-                       text('c:{"type": "set-meta", "name": "user", "value": "7"}'), text("m:on"), fields=GRIP),
+        "filters",
+        say(OPEN, text('c:{"type": "subscribe", "channel": "CHANNEL", "filters": ["skip-self", "var-subst"]}'),
+            text('c:{"type": "set-meta", "name": "user", "value": "7"}'), text("m:on"), fields=GRIP),
         [1, {**item(ws_message={"content": "no"}), "meta": {"sender": "7"}},
          item(ws_message={"content": "user %(user)s"}), 1],
     ),
@@ -317,9 +352,9 @@ SOCKETS = [
          say(text("m:{Meta-Who} {Meta-More}")), 1],
     ),
     SocketCase("asked by and by", say(OPEN, fields=[["Keep-Alive-Interval", "1"]]), [1]),
-    SocketCase("accepted in part", say(OPEN), ["half:abcdef", 1]),
     SocketCase(
         "detach", say(OPEN, SUBSCRIBE, text("m:on"), fields=GRIP),
-        [1, say(text('c:{"type": "detach"}'), text("m:off")), 1, say(text("m:no")), item(ws_message={"content": "a"}), 1],
+        [1, say(text('c:{"type": "detach"}'), text("m:off")), 1,
+         say(text("m:no")), item(ws_message={"content": "a"}), 1],
     ),
 ]  # fmt: skip

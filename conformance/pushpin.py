@@ -40,8 +40,8 @@ zurl_bin=zurl
 [proxy]
 routesfile={folder}/routes
 debug=false
-sig_iss=backline
-sig_key=changeme
+sig_iss={key[0]}
+sig_key={key[1]}
 updates_check=off
 zurl_out_specs=ipc://{{rundir}}/zurl-in
 zurl_out_stream_specs=ipc://{{rundir}}/zurl-in-stream
@@ -80,22 +80,22 @@ class Pushpin:
                 self.lines.append(line.rstrip("\n"))
                 self.arrived.notify_all()
 
-    def wait_for(self, pattern: str, count: int = 1) -> None:
-        """Until so many lines of the log have been about it."""
+    def wait_for(self, pattern: str) -> None:
+        """Until a line of the log is about it."""
         compiled, deadline = re.compile(pattern), time.monotonic() + PATIENCE
         with self.arrived:
-            while sum(1 for line in self.lines if compiled.search(line)) < count:
+            while not any(compiled.search(line) for line in self.lines):
                 assert self.arrived.wait(max(0.0, deadline - time.monotonic())), (pattern, "\n".join(self.lines[-30:]))
 
 
 @contextmanager
-def pushpin(folder: Path, to: int, wait: int) -> Iterator[Pushpin]:
+def pushpin(folder: Path, to: int, wait: int, key: tuple[str, str]) -> Iterator[Pushpin]:
     """In front of the server at port ``to``. ``wait`` is how many milliseconds a publication waits for another one."""
     port, control = free_port(), free_port()
     (folder / "run").mkdir()
     (folder / "log").mkdir()
     (folder / "routes").write_text(f"* 127.0.0.1:{to},over_http\n")
-    (folder / "pushpin.conf").write_text(CONFIG.format(folder=folder, port=port, control=control, wait=wait))
+    (folder / "pushpin.conf").write_text(CONFIG.format(folder=folder, port=port, control=control, wait=wait, key=key))
     process = subprocess.Popen(
         [program("pushpin"), "--merge-output", f"--config={folder}/pushpin.conf"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -133,4 +133,3 @@ def wsgiref_server(application: Callable[..., Any]) -> Iterator[int]:
             yield server.server_address[1]
         finally:
             server.shutdown()
-

@@ -1,8 +1,8 @@
 """Answers what it is asked to, and so knows nothing of the tests: WSGI, under Backline and under wsgiref.
 
-A request says in its query (base64 of JSON) how it is to be answered: ``answer``, or, when it comes with Grip-Last, what
-``again`` says. ``{Grip-Last}`` in a body stands for the request's field of that name. Of WebSocket-over-HTTP, OPEN is
-answered with what the query says, and each TEXT with what the message says: ``events`` and ``fields``.
+A request says in its query (base64 of JSON) how it is to be answered: ``answer``, or, when it comes with Grip-Last,
+what ``again`` says. ``{Grip-Last}`` in a body stands for the request's field of that name. Of WebSocket-over-HTTP, OPEN
+is answered with what the query says, and each TEXT with what the message says: ``events`` and ``fields``.
 """
 
 import base64
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 
 def given(environ, text):
-    """Fields of the request that a text asks for. Lists are sorted: which channel of several comes first is nobody's promise."""
+    """A text with the request's fields that it names. Lists are sorted: nobody promises which channel comes first."""
 
     def value(found):
         said = environ.get(f"HTTP_{found[1].upper().replace('-', '_')}", "-")
@@ -48,10 +48,8 @@ def reply(environ, script):
             said = script
         elif name == "TEXT" and content.startswith(b"{"):
             said = json.loads(content)
-        elif name == "TEXT" and content.startswith(b"half:"):
-            said = {"fields": [("Content-Bytes-Accepted", str(len(content) // 2))]}
         else:
-            said = {"events": [["TEXT", f"{name} {content.decode('latin-1')} {{Content-Bytes-Replayed}}"]]}
+            said = {"events": [["TEXT", f"{name} {content.decode('latin-1')}"]]}
         fields += [tuple(each) for each in said.get("fields", [])]
         for event in said.get("events", []) if name not in ("CLOSE", "DISCONNECT") else []:
             body += encoded(event[0], *(given(environ, text) for text in event[1:]))

@@ -18,6 +18,8 @@ type Publication struct {
 	Stream   []byte
 	// Close ends held answers, held streams or WebSockets instead.
 	Close Forms
+	// Farewell is how WebSockets are closed then. nil: with 1000.
+	Farewell *Farewell
 	// Refresh has the application asked again instead, where a held answer says how (GRIP's hint and refresh).
 	Refresh Forms
 
@@ -38,6 +40,12 @@ type Publication struct {
 	Stamp Stamp
 
 	placed atomic.Pointer[SocketMessage]
+}
+
+// Farewell is what a close frame says (RFC 6455 5.5.1).
+type Farewell struct {
+	Code   int
+	Reason string
 }
 
 // Forms are some of those that a publication may have for members of the edge.

@@ -78,7 +78,7 @@ func TestPublicationsKeepTheirForms(t *testing.T) {
 	t.Parallel()
 	want := &channel.Publication{
 		Socket: &channel.SocketMessage{Data: []byte("x"), Text: true}, Stream: []byte{}, ID: "1", PrevID: "0", Close: channel.FormStream,
-		Refresh:  channel.FormResponse | channel.FormSocket,
+		Refresh: channel.FormResponse | channel.FormSocket, Farewell: &channel.Farewell{Code: 4001, Reason: "over"},
 		Response: &channel.Response{Status: 404, Reason: "Gone", Header: [][2]string{{"a", "b"}, {"c", ""}}, Body: []byte("y"), Patches: true},
 		Meta:     map[string]string{"k": "v"}, Filters: &channel.Filters{Response: []string{"f", "g"}, Socket: []string{"h"}},
 	}
@@ -92,7 +92,7 @@ func TestPublicationsKeepTheirForms(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again, _ := appendPublication(nil, got); !bytes.Equal(data, again) || got.Stream == nil || got.Response.Header[1][0] != "c" ||
-		got.Response.Status != 404 || !got.Response.Patches || got.Close != want.Close || got.Refresh != want.Refresh ||
+		got.Response.Status != 404 || !got.Response.Patches || got.Close != want.Close || got.Refresh != want.Refresh || *got.Farewell != *want.Farewell ||
 		!reflect.DeepEqual(got.Filters, want.Filters) {
 		t.Errorf("%+v", got)
 	}

@@ -40,6 +40,11 @@ func appendPublication(dst []byte, p *channel.Publication) ([]byte, error) {
 	dst = appendText(appendText(dst, p.ID), p.PrevID)
 	if p.Close|p.Refresh != 0 {
 		dst = append(dst, byte(p.Close), byte(p.Refresh))
+		if f := p.Farewell; f != nil {
+			dst = appendText(binary.AppendUvarint(dst, uint64(f.Code)), f.Reason)
+		} else {
+			dst = append(dst, 0) // no code is
+		}
 	}
 	dst = appendMeta(dst, p)
 	if p.Message != nil {
@@ -113,6 +118,9 @@ func (r *reader) publication() *channel.Publication {
 	p := &channel.Publication{ID: r.text(), PrevID: r.text()}
 	if bits&hasActions != 0 {
 		p.Close, p.Refresh = channel.Forms(r.byte())&channel.FormsAll, channel.Forms(r.byte())&channel.FormsAll
+		if code := r.uint(); code != 0 {
+			p.Farewell = &channel.Farewell{Code: int(code & 0xffff), Reason: r.text()}
+		}
 	}
 	if n := r.count(maxFilters); n > 0 {
 		p.Meta = make(map[string]string, n)

@@ -8,9 +8,9 @@ import (
 	"backline/grip"
 )
 
-// again has the application asked once more for a long poll's answer, in its client's name (GRIP's race rule): something
-// may have been missed, or a publication says that there is news. Where the request cannot be made again, the client
-// gets what its view gave, asks by itself, and the view looks.
+// again has the application asked once more for a long poll's answer, in its client's name (GRIP's race rule), because
+// something may have been missed, or a publication says that there is news. Where the request cannot be made again, the
+// client gets what its view gave, asks by itself, and the view looks.
 func (h *hold) again(scarce bool) (verdict, *channel.Response, []byte) {
 	if h.self == "" || scarce && h.retried {
 		return verdictAnswer, &h.in.Answer, nil
@@ -63,8 +63,8 @@ func selfOf(ex *dispatch.Exchange) string {
 	return string(ex.Scope.Target)
 }
 
-// inherited gives the fields of an answer that is published in place of a held one: those of the held one too, as far as
-// the publication has none of that name and they are not about the body that is not sent.
+// inherited gives the fields of an answer that is published in place of a held one: those of the held one too, as far
+// as the publication has none of that name and they are not about the body that is not sent.
 func inherited(held, published [][2]string) [][2]string {
 	fields := make([][2]string, 0, len(held)+len(published))
 	for _, f := range held {

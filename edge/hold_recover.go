@@ -2,8 +2,8 @@ package edge
 
 import "backline/grip"
 
-// Recover has everybody who waits ask once more, as if something had been missed: streams their next link, and the
-// clients of long polls, which are answered for that with what their view gave. Streams without a link go on.
+// Recover has everybody who waits ask once more, as if something had been missed: streams their next link, and long
+// polls their view. Streams without a link go on.
 func (s *Server) Recover() {
 	s.each(func(c *conn) {
 		c.mu.Lock()

@@ -192,7 +192,11 @@ func (c *conn) Deliver(group string, p *channel.Publication) bool {
 		}
 	}
 	if closes {
-		c.closeSocket(1000, "")
+		code, reason := 1000, ""
+		if f := p.Farewell; f != nil && websocket.ValidCode(f.Code) {
+			code, reason = f.Code, f.Reason
+		}
+		c.closeSocket(code, reason)
 		c.proceed()
 		return true
 	}

@@ -51,7 +51,9 @@ type piece struct {
 type message struct {
 	action
 	content
-	Type string `json:"type"`
+	Type   string `json:"type"`
+	Code   *int   `json:"code"` // and Reason: of close
+	Reason string `json:"reason"`
 }
 
 type action struct {
@@ -110,8 +112,8 @@ func (i *item) publication() (*channel.Publication, error) {
 	return p, errors.Join(f.Response.add(p), f.Stream.add(p), f.Socket.add(p))
 }
 
-// apply notes what is to happen to those who wait for a form in place of sending, and tells whether that is all; and the
-// form's filters.
+// apply notes a form's filters, and what is to happen to those who wait for it in place of sending; and tells whether
+// that is all.
 func (a *action) apply(p *channel.Publication, form channel.Forms) (all bool, err error) {
 	for _, f := range a.Filters {
 		if !known(f) {
@@ -206,7 +208,7 @@ func (m *message) add(p *channel.Publication) error {
 		return nil
 	}
 	if all, err := m.apply(p, channel.FormSocket); all || err != nil {
-		return err
+		return errors.Join(err, m.farewell(p))
 	}
 	data, err := m.bytes()
 	switch m.Type {
@@ -223,4 +225,30 @@ func (m *message) add(p *channel.Publication) error {
 	}
 	p.Socket = &channel.SocketMessage{Data: data, Text: m.Type == "text" || m.Type == "" && m.Binary == nil}
 	return err
+}
+
+// leastCode and mostCode are what close codes may be (RFC 6455 7.4.2), and longestReason what a frame has room for.
+const (
+	leastCode, mostCode = 1000, 4999
+	longestReason       = channel.MaxControl - 2
+)
+
+// farewell reads how WebSockets are closed.
+func (m *message) farewell(p *channel.Publication) error {
+	if !p.Close.Has(channel.FormSocket) || m.Code == nil && m.Reason == "" {
+		return nil
+	}
+	f := &channel.Farewell{Code: leastCode, Reason: m.Reason}
+	if m.Code != nil {
+		f.Code = *m.Code
+	}
+	switch {
+	case f.Code < leastCode || f.Code > mostCode:
+		return fmt.Errorf("a ws-message closes with the code %d; expected one from %d to %d", f.Code, leastCode, mostCode)
+	case len(f.Reason) > longestReason:
+		return fmt.Errorf("a ws-message closes with a reason of %d bytes; at most %d are allowed",
+			len(f.Reason), longestReason)
+	}
+	p.Farewell = f
+	return nil
 }

@@ -76,6 +76,10 @@ func TestFormsHaveTheirOwnFiltersAndActions(t *testing.T) {
 			t.Errorf("form %d: %q %v, expected %q", form, got, err, text)
 		}
 	}
+	closing, err := grip.ParsePublish([]byte(`{"items": [{"channel": "a", "ws-message": {"action": "close", "code": 4001, "reason": "over"}}]}`))
+	if err != nil || *closing[0].Publication.Farewell != (channel.Farewell{Code: 4001, Reason: "over"}) {
+		t.Errorf("a close with a code: %+v %v", closing, err)
+	}
 	p = items[1].Publication
 	if p.Refresh != channel.FormResponse || p.Close != channel.FormStream || p.Socket == nil || p.Filters != nil {
 		t.Errorf("actions: %+v", p)
@@ -96,6 +100,7 @@ func TestWhatCannotBePublished(t *testing.T) {
 		`{"items": [{"channel": "a", "http-response": {"headers": {"a b": "c"}}}]}`:                                    "not valid",
 		`{"items": [{"channel": "a", "http-response": {"body-patch": {}}}]}`:                                           "no JSON Patch",
 		`{"items": [{"channel": "a", "http-response": {"body-patch": [{"op": "fly", "path": "/"}]}}]}`:                 "no JSON Patch",
+		`{"items": [{"channel": "a", "ws-message": {"action": "close", "code": 999}}]}`:                                "from 1000 to 4999",
 		`{"items": [{"channel": "a", "ws-message": {"type": "close"}}]}`:                                               "expected text, binary, ping or pong",
 		`{"items": [{"channel": "a", "ws-message": {"type": "pong", "content": "` + strings.Repeat("x", 126) + `"}}]}`: "at most 125",
 	} {

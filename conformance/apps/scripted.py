@@ -5,24 +5,28 @@ what ``again`` says. ``{Grip-Last}`` in a body stands for the request's field of
 is answered with what the query says, and each TEXT with what the message says: ``events`` and ``fields``.
 """
 
+from __future__ import annotations
+
 import base64
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import parse_qs
 
 
-def given(environ, text):
+def given(environ: dict[str, Any], text: str) -> str:
     """A text with the request's fields that it names. Lists are sorted: nobody promises which channel comes first."""
 
-    def value(found):
+    def value(found: re.Match[str]) -> str:
         said = environ.get(f"HTTP_{found[1].upper().replace('-', '_')}", "-")
         return ",".join(sorted(re.split(r", *", said)))
 
     return re.sub(r"\{([A-Za-z-]+)\}", value, text)
 
 
-def events(body):
+def events(body: bytes) -> Iterator[tuple[str, bytes]]:
     while body:
         line, _, body = body.partition(b"\r\n")
         name, _, size = line.partition(b" ")
@@ -32,14 +36,14 @@ def events(body):
         yield name.decode(), content
 
 
-def encoded(name, text=None):
+def encoded(name: str, text: str | None = None) -> bytes:
     if text is None:
         return name.encode() + b"\r\n"
     data = base64.b64decode(text[7:]) if text.startswith("base64:") else text.encode()
     return b"%s %x\r\n%s\r\n" % (name.encode(), len(data), data)
 
 
-def reply(environ, script):
+def reply(environ: dict[str, Any], script: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
     """An answer to a WebSocket's events."""
     fields, body = [("Content-Type", "application/websocket-events")], b""
     length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -56,7 +60,7 @@ def reply(environ, script):
     return "200 OK", fields, body
 
 
-def application(environ, start_response):
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
     asked = parse_qs(environ.get("QUERY_STRING", "")).get("script", ["e30="])[0]
     script = json.loads(base64.urlsafe_b64decode(asked))
     print("asked", environ["PATH_INFO"], file=sys.stderr, flush=True)

@@ -125,6 +125,9 @@ type Config struct {
 	HoldSessions     int
 	HoldSessionLife  time.Duration
 	HoldSessionRules int
+	FilterRequests   int
+	FilterTimeout    time.Duration
+	FilterReply      int64
 
 	WebSocketMaxMessage          int64
 	WebSocketMaxFragments        int

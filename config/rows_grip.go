@@ -4,7 +4,7 @@ import "slices"
 
 func gripRows() []Setting {
 	const group = "Held answers"
-	return slices.Concat(holdRows(group), publishRows(group))
+	return slices.Concat(holdRows(group), filterRows(group), publishRows(group))
 }
 
 // publishRows are about what publishers send.

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,8 @@ type Holds struct {
 	Backlog int
 	// Sessions are those that answers name (Grip-Session-Id).
 	Sessions Sessions
+	// Filters are the bounds of filters that ask the application.
+	Filters Filters
 	// Sign gives what tells applications that a request came through us (Grip-Sig). nil: they are not told.
 	Sign func(now time.Time) string
 }
@@ -44,6 +47,7 @@ func (h *Holds) setDefaults() {
 	setDefault(&h.Body, 64<<10)
 	setDefault(&h.Backlog, 100)
 	h.Sessions.setDefaults()
+	h.Filters.setDefaults()
 }
 
 // holds is what all held answers of a server share.
@@ -58,6 +62,8 @@ type holds struct {
 	full   notice
 	token  signature
 	known  sessions
+	// filters are the questions of those that ask.
+	filters filters
 }
 
 // hold is one answer that waits, a member of the hub's groups. No goroutine and no timer belongs to it: whoever
@@ -79,6 +85,8 @@ type hold struct {
 	retried  bool            // it has been, for what may have been missed: once is enough
 	leaving  bool            // the server goes
 	small    bool            // shrink has done its work
+	sifts    bool            // filters of a channel ask the application
+	passage  *passage        // the publication that they are asked about; nil: there is none
 	live     map[string]bool // channels whose last id is of a publication, and no longer the application's word
 
 	// mu guards what the hub and fetches leave here. No other lock is taken under it.
@@ -137,6 +145,7 @@ func (h *hold) follow(in *grip.Instruct, cursor uint64, now int64) {
 		h.cursor = in.Cursor
 	}
 	h.listener = grip.Listener{Channels: in.Channels, Meta: in.Meta}
+	h.sifts = slices.ContainsFunc(in.Channels, func(c grip.Channel) bool { return c.Asks() })
 	h.touched = now
 	h.wait(now)
 }
@@ -188,6 +197,7 @@ func (h *hold) leave() {
 		return
 	}
 	h.left = true
+	h.passage.forget()
 	h.holds.held.Add(-1)
 	h.part()
 }
@@ -208,6 +218,8 @@ const (
 	verdictSend           // send these bytes on the stream
 	verdictEnd            // the stream is over
 	verdictFetch          // ask for the next link
+	verdictFilter         // ask a filter
+	verdictGoOn           // look at what is published next
 )
 
 // next decides what its owner does, under the owner's lock; what comes with it are an answer or bytes.
@@ -223,6 +235,11 @@ func (h *hold) nextAnswer(now int64) (verdict, *channel.Response, []byte) {
 		return h.nextAgain(now)
 	}
 	for {
+		if h.passage != nil {
+			if what, answer := h.filterAnswer(now); what != verdictGoOn {
+				return what, answer, nil
+			}
+		}
 		a, lost := h.take()
 		switch {
 		case a.p == nil && !h.joined:
@@ -235,7 +252,7 @@ func (h *hold) nextAnswer(now int64) (verdict, *channel.Response, []byte) {
 		case a.p == nil:
 			return h.again(true)
 		case h.admit(&a):
-			if what, answer, _ := h.judge(&a, now); what != verdictWait {
+			if what, answer, _ := h.judge(&a, now); what != verdictGoOn {
 				return what, answer, nil
 			}
 		}
@@ -249,10 +266,13 @@ func (h *hold) saw(a *arrival, now int64) {
 
 // judge is what a publication does to a long poll, which may wait on.
 func (h *hold) judge(a *arrival, now int64) (verdict, *channel.Response, []byte) {
+	w := h.enterAnswer(a)
 	switch {
-	case !h.follows(a, now):
+	case !h.follows(a, w != nil, now):
 		return h.again(true)
 	case !h.listener.Wants(a.group, a.p):
+	case w != nil:
+		h.passage = w
 	case a.p.Close.Has(channel.FormResponse):
 		return verdictAnswer, &h.in.Answer, nil
 	case a.p.Refresh.Has(channel.FormResponse):
@@ -260,7 +280,7 @@ func (h *hold) judge(a *arrival, now int64) (verdict, *channel.Response, []byte)
 	case a.p.Response != nil:
 		return verdictAnswer, h.answerBy(a), nil
 	}
-	return verdictWait, nil, nil
+	return verdictGoOn, nil, nil
 }
 
 // answerBy is what the client gets for a publication. Where that cannot be made, it gets what it would have got in the
@@ -337,58 +357,4 @@ func (h *hold) channel(name string) *grip.Channel {
 		}
 	}
 	return nil
-}
-
-// ready is the list of those that have something in their inbox. Whoever publishes only adds to it: writing ten
-// thousand answers is done by goroutines of the server's own.
-type ready struct {
-	mu      sync.Mutex
-	waiters []waiter
-	signal  chan struct{}
-}
-
-// waiter is who goes on.
-type waiter interface{ resume() }
-
-func (r *ready) add(w waiter) {
-	r.mu.Lock()
-	r.waiters = append(r.waiters, w)
-	r.mu.Unlock()
-	notify(r.signal)
-}
-
-// readyBatch is how many one goroutine takes from the list at a time.
-const readyBatch = 64
-
-// serve lets those go on who have something in their inbox, until stop is closed.
-func (r *ready) serve(stop <-chan struct{}) {
-	var batch [readyBatch]waiter
-	for {
-		n := r.take(batch[:])
-		for i, w := range batch[:n] {
-			w.resume()
-			batch[i] = nil
-		}
-		if n > 0 {
-			continue
-		}
-		select {
-		case <-r.signal:
-		case <-stop:
-			return
-		}
-	}
-}
-
-func (r *ready) take(into []waiter) (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n = copy(into, r.waiters)
-	clear(r.waiters[:n])
-	if r.waiters = r.waiters[n:]; len(r.waiters) == 0 {
-		r.waiters = nil
-	} else {
-		notify(r.signal) // there is work for another goroutine
-	}
-	return n
 }

@@ -189,6 +189,8 @@ func (c *conn) keepHold() (operation, bool) {
 		return opJoin, false
 	case verdictFetch:
 		return opFetch, false
+	case verdictFilter:
+		h.passage.ask(s, &c.ex.Scope, h.wake)
 	case verdictAnswer:
 		c.endHold()
 		c.phase = phaseAnswer

@@ -66,6 +66,8 @@ func (st *stream) keepHold() step {
 		return stepJoin
 	case verdictFetch:
 		return stepFetch
+	case verdictFilter:
+		h.passage.ask(s, &st.ex.Scope, h.wake)
 	case verdictSend:
 		st.add(data)
 		st.answer.held = 0

@@ -16,7 +16,13 @@ func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
 		return h.fetchOrEnd()
 	}
 	for {
+		if h.passage != nil {
+			if what, data := h.filterStream(now); what != verdictGoOn {
+				return what, nil, data
+			}
+		}
 		a, lost := h.take()
+		w := h.enterStream(&a)
 		switch {
 		case a.p == nil && !h.joined:
 			h.joined = true
@@ -26,9 +32,11 @@ func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
 		case a.p == nil:
 			return h.idle(now)
 		case !h.admit(&a):
-		case !h.follows(&a, now):
+		case !h.follows(&a, w != nil, now):
 			return h.fetchOrEnd()
 		case !h.listener.Wants(a.group, a.p):
+		case w != nil:
+			h.passage = w
 		case a.p.Close.Has(channel.FormStream):
 			return verdictEnd, nil, nil
 		case a.p.Refresh.Has(channel.FormStream):
@@ -47,8 +55,8 @@ func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
 }
 
 // follows tells whether nothing has been missed before a publication, where somebody can be asked for it, and notes its
-// id: of what filters keep back too.
-func (h *hold) follows(a *arrival, now int64) bool {
+// id: of what filters keep back too. The session hears of it now, unless filters are asked first.
+func (h *hold) follows(a *arrival, sifted bool, now int64) bool {
 	if a.p.ID == "" {
 		return true
 	}
@@ -57,7 +65,9 @@ func (h *hold) follows(a *arrival, now int64) bool {
 		return false
 	}
 	c.PrevID = a.p.ID
-	h.saw(a, now)
+	if !sifted {
+		h.saw(a, now)
+	}
 	if h.live == nil {
 		h.live = map[string]bool{}
 	}
@@ -91,6 +101,7 @@ func (h *hold) idle(now int64) (verdict, *channel.Response, []byte) {
 // fetchOrEnd asks the application what was missed, or comes next. Where nobody can be asked, the stream ends: its
 // client comes back, and begins with what there is.
 func (h *hold) fetchOrEnd() (verdict, *channel.Response, []byte) {
+	h.withdraw()
 	if h.in.Next.URI == "" {
 		return verdictEnd, nil, nil
 	}
@@ -159,8 +170,12 @@ func (h *hold) expire() {
 		return
 	}
 	h.in.Next, h.fetching = grip.Link{}, false
+	h.withdraw()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.sifts {
+		h.inbox = nil // there is no time to ask about it
+	}
 	h.lost, h.joined = true, true
 	h.in.Mode = grip.Stream
 }

@@ -41,6 +41,7 @@ type posts struct {
 	scope  backline.Scope // who asks, without what is the request's own
 	head   []byte         // header fields of every POST
 	target []byte
+	host   []byte
 
 	kind string // of the event that receive passes on; the one who proceeds alone has it
 
@@ -52,6 +53,7 @@ type posts struct {
 	parted   bool          // by the client, with a close frame
 	inbox    grip.Listener // the channels it is subscribed to
 	session  string        // that it is in
+	sieve    *sieve        // nil while no filter of theirs has asked the application
 	interval int64         // Keep-Alive-Interval, 0: none
 	asked    int64         // when the last POST ended
 	keep     later         // what is sent when nothing else is
@@ -112,7 +114,7 @@ func (h *posting) Submit(ex *dispatch.Exchange) {
 	p.scope.Method, p.scope.Target, p.scope.Path, p.scope.Query = nil, nil, nil, nil
 	p.scope.Fields, p.scope.Protocols = nil, nil
 	p.scope.WebSocket = false
-	p.head = appendPostFields(nil, ex.Scope.Fields)
+	p.head, p.host = appendPostFields(nil, ex.Scope.Fields), hostField(ex.Scope.Fields)
 	c.ws.posts = p
 	c.mu.Unlock()
 	p.push(grip.Event{Type: "OPEN"})
@@ -190,6 +192,7 @@ func (p *posts) resume() { p.push(grip.Event{}) }
 // end has the application told how the socket ended.
 func (p *posts) end(code int, reason string) {
 	p.conn.mu.Lock()
+	p.sieve.drop()
 	closed, parted := p.closed, p.parted
 	p.conn.mu.Unlock()
 	switch {

@@ -16,11 +16,9 @@ import (
 
 // post is one POST of events. It implements dispatch.Client, whose methods are never called two at once.
 type post struct {
+	payload
 	posts *posts
 	ex    *dispatch.Exchange
-	body  []byte
-	at    int // how much of the body the worker has, where that does not go with the request
-	room  int // how much more it can take
 
 	got *unfinished
 	bad bool // the answer is too long, or a file
@@ -52,12 +50,7 @@ func (p *posts) send() {
 	*own = p.scope
 	own.Method, own.Target, own.Path, own.Query, own.Fields = req.Method, req.Target, req.Path, req.Query, req.Fields
 	own.Version = "1.1"
-	ex.Length, ex.Replayable = int64(len(one.body)), true
-	if len(one.body) <= p.server.options.WholeBody {
-		ex.Body, ex.More = one.body, wire.BodyWhole
-	} else {
-		ex.More = wire.BodyFollows
-	}
+	one.load(ex, p.server.options.WholeBody)
 	var a outgoing
 	p.server.mark(ex, &a)
 	p.route.take(ex, &a)
@@ -97,21 +90,6 @@ func (p *posts) appendPost(dst []byte, meta [][2]string, length, replayed int, o
 		dst = append(append(append(append(append(dst, "Meta-"...), m[0]...), ": "...), m[1]...), "\r\n"...)
 	}
 	return append(dst, "\r\n"...)
-}
-
-// Wanted implements dispatch.Client.
-func (one *post) Wanted(ex *dispatch.Exchange, n int, rewind bool) {
-	if rewind {
-		one.at, one.room = 0, 0
-	}
-	one.room += n
-	for one.room > 0 && one.at < len(one.body) {
-		piece := one.body[one.at:min(len(one.body), one.at+min(one.room, wire.MaxPiece))]
-		at := one.at
-		one.at += len(piece)
-		one.room -= len(piece)
-		ex.SendBody(piece, int64(at), one.at < len(one.body))
-	}
 }
 
 // Answer implements dispatch.Client.

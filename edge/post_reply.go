@@ -303,6 +303,9 @@ func (p *posts) subscribe(to grip.Channel) (wrong string) {
 		wrong = "subscribes one WebSocket to more channels than hold_channels allows"
 	} else {
 		p.inbox.Channels = append(p.inbox.Channels, to)
+		if p.sieve == nil && to.Asks() {
+			p.sieve = &sieve{posts: p}
+		}
 	}
 	c.mu.Unlock()
 	if wrong == "" {

@@ -52,10 +52,16 @@ type postee struct {
 	hub   *channel.Hub
 	asked chan *asked
 	now   atomic.Int32 // POSTs under way
+
+	questions chan *filtered // what filters ask
 }
 
 // Submit implements Handler.
 func (p *postee) Submit(ex *dispatch.Exchange) {
+	if string(ex.Scope.Path) == "/filter" {
+		p.questions <- questionOf(ex)
+		return
+	}
 	if p.now.Add(1) > 1 {
 		p.t.Error("two POSTs of one socket at once")
 	}
@@ -99,7 +105,7 @@ func asking(t *testing.T, change func(*Options)) *postee {
 	if change != nil {
 		change(&options)
 	}
-	p := &postee{hub: hub, asked: make(chan *asked, 100)}
+	p := &postee{hub: hub, asked: make(chan *asked, 100), questions: make(chan *filtered, 1000)}
 	p.bundle = &bundle{t: t}
 	route := &Route{Handler: p, Posts: true}
 	options.Route = func(*backline.Scope, bool) *Route { return route }

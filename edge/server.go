@@ -257,6 +257,7 @@ func (s *Server) keepTime(ctx context.Context) {
 		case now := <-ticker.C:
 			s.clock.Store(now.UnixNano())
 			s.holds.again(&s.retries, now.UnixNano())
+			s.holds.filters.expire(now.UnixNano(), s.holds.Filters.Timeout)
 			if n%4 == 0 {
 				s.eachDue(now.UnixNano(), (*conn).checkDeadline)
 				s.streams.each((*stream).checkDeadline)

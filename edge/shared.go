@@ -172,6 +172,14 @@ func (c *conn) leaveGroups() {
 	c.ws.membership = nil
 }
 
+// closesWith is how a publication closes WebSockets.
+func closesWith(p *channel.Publication) (code int, reason string) {
+	if f := p.Farewell; f != nil && websocket.ValidCode(f.Code) {
+		return f.Code, f.Reason
+	}
+	return 1000, ""
+}
+
 // Deliver implements channel.Member. The frame is put where the courier finds it: whoever publishes to ten thousand
 // sockets is not to make ten thousand system calls.
 func (c *conn) Deliver(group string, p *channel.Publication) bool {
@@ -186,17 +194,17 @@ func (c *conn) Deliver(group string, p *channel.Publication) bool {
 	}
 	message := c.ws.membership.form(group, p)
 	if posts := c.ws.posts; posts != nil {
+		if taken, room := posts.sift(group, p); taken {
+			c.mu.Unlock()
+			return room
+		}
 		if message = posts.fits(group, p); message == nil && (!closes || !posts.inbox.Wants(group, p)) {
 			c.mu.Unlock()
 			return true
 		}
 	}
 	if closes {
-		code, reason := 1000, ""
-		if f := p.Farewell; f != nil && websocket.ValidCode(f.Code) {
-			code, reason = f.Code, f.Reason
-		}
-		c.closeSocket(code, reason)
+		c.closeSocket(closesWith(p))
 		c.proceed()
 		return true
 	}

@@ -16,6 +16,9 @@ func (c *conn) exchangeFrames() (operation, bool) {
 		ws.end(dispatch.CloseLost, "")
 		ws.over = true
 	}
+	if p := ws.posts; p != nil && p.sieve != nil && p.sieve.full && c.out.empty() {
+		p.sieve.advance()
+	}
 	switch {
 	case ws.code != 0 && !ws.told:
 		ws.told = true

@@ -13,13 +13,13 @@ import (
 // filters are those that a channel, or a publication, may name.
 //
 //nolint:gochecknoglobals // never written; Go has no constant arrays
-var filters = [...]string{"skip-self", "skip-users", "require-sub", "build-id", "var-subst"}
+var filters = [...]string{"skip-self", "skip-users", "require-sub", "build-id", "var-subst", httpCheck, httpModify}
 
 func known(filter string) bool { return slices.Contains(filters[:], filter) }
 
 // Features is what a request tells the application of what the edge can do.
 const Features = "status, session, link:next, link:gone, filter:skip-self, filter:skip-users, filter:require-sub, " +
-	"filter:build-id, filter:var-subst"
+	"filter:build-id, filter:var-subst, filter:http-check, filter:http-modify"
 
 // Listener is what filters know of whoever gets a publication.
 type Listener struct {
@@ -115,6 +115,8 @@ func (l *Listener) render(names []string, data []byte) (_ []byte, err error) {
 				}
 				return value, nil
 			})
+		case httpCheck, httpModify:
+			err = fmt.Errorf("%s is wanted by the publication, and is no filter of the channel", f)
 		}
 		if err != nil {
 			return nil, err

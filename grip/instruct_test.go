@@ -97,7 +97,7 @@ func TestRead(t *testing.T) {
 // TestFeatures: what is claimed, and that no field of that kind goes further than the edge, known or not.
 func TestFeatures(t *testing.T) {
 	t.Parallel()
-	if want := "status, session, link:next, link:gone, filter:skip-self, filter:skip-users, filter:require-sub, filter:build-id, filter:var-subst"; grip.Features != want {
+	if want := "status, session, link:next, link:gone, filter:skip-self, filter:skip-users, filter:require-sub, filter:build-id, filter:var-subst, filter:http-check, filter:http-modify"; grip.Features != want {
 		t.Errorf("%q is claimed", grip.Features)
 	}
 	got, err := grip.Read(200, nil, fields("Grip-Session-Id: 1", "grip-session-detect: path-prefix=/; sid-ptr=/a", "Grip-Last: a; last-id=1", "GRIP-Nonsense: 1", "X-A: 1"), nil)

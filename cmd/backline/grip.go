@@ -20,6 +20,7 @@ func holds(c *config.Config, hub *channel.Hub) edge.Holds {
 	h := edge.Holds{
 		Hub: hub, Most: c.LimitHolds, Channels: c.HoldChannels, Body: int(c.HoldBody), Backlog: c.HoldBacklog,
 		Sessions: edge.Sessions{Most: c.HoldSessions, Life: c.HoldSessionLife, Rules: c.HoldSessionRules},
+		Filters:  edge.Filters{Requests: c.FilterRequests, Timeout: c.FilterTimeout, Reply: int(c.FilterReply)},
 	}
 	if keys := gripKeys(c); len(keys) > 0 {
 		h.Sign = keys[0].Sign

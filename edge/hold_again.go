@@ -16,11 +16,7 @@ func (h *hold) again(scarce bool) (verdict, *channel.Response, []byte) {
 		return verdictAnswer, &h.in.Answer, nil
 	}
 	h.retried = h.retried || scarce // a channel on which more comes than is remembered would else keep a worker busy
-	h.fetching = true
-	h.mu.Lock()
-	h.lost, h.fetched = false, nil
-	h.mu.Unlock()
-	return verdictFetch, nil, nil
+	return h.fetch()
 }
 
 // nextAgain waits for what was asked for: an answer, or one that is held on.

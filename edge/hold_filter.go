@@ -37,10 +37,24 @@ func (h *hold) wantsToAsk(a *arrival) bool {
 	return h.listener.Asks(a.group) && h.listener.Wants(a.group, a.p)
 }
 
+// sift goes on with the publication that filters are asked about. With an outcome, it is no longer asked about.
+func (h *hold) sift(now int64) progress {
+	w := h.passage
+	how := w.advance(&h.listener)
+	switch how {
+	case progressFailed:
+		h.withdraw()
+	case progressDropped, progressThrough:
+		h.passage = nil
+		h.saw(&w.arrival, now)
+	}
+	return how
+}
+
 // filterAnswer goes on with the publication that filters are asked about.
 func (h *hold) filterAnswer(now int64) (verdict, *channel.Response) {
 	w := h.passage
-	switch w.advance(&h.listener) {
+	switch h.sift(now) {
 	case progressAsk:
 		return verdictFilter, nil
 	case progressWait:
@@ -48,16 +62,9 @@ func (h *hold) filterAnswer(now int64) (verdict, *channel.Response) {
 			return verdictWait, nil
 		}
 		return verdictAnswer, &h.in.Answer
-	case progressFailed:
-		h.withdraw()
-		return verdictGoOn, nil
-	case progressDropped:
-		h.passage = nil
-		h.saw(&w.arrival, now)
+	case progressFailed, progressDropped:
 		return verdictGoOn, nil
 	}
-	h.passage = nil
-	h.saw(&w.arrival, now)
 	if w.p.Refresh.Has(channel.FormResponse) {
 		what, answer, _ := h.again(false)
 		return what, answer
@@ -97,22 +104,15 @@ func (h *hold) enterStream(a *arrival) *passage {
 // filterStream goes on with the publication that filters are asked about. The stream is kept alive meanwhile.
 func (h *hold) filterStream(now int64) (verdict, []byte) {
 	w := h.passage
-	switch w.advance(&h.listener) {
+	switch h.sift(now) {
 	case progressAsk:
 		return verdictFilter, nil
 	case progressWait:
 		what, _, data := h.idle(now)
 		return what, data
-	case progressFailed:
-		h.withdraw()
-		return verdictGoOn, nil
-	case progressDropped:
-		h.passage = nil
-		h.saw(&w.arrival, now)
+	case progressFailed, progressDropped:
 		return verdictGoOn, nil
 	}
-	h.passage = nil
-	h.saw(&w.arrival, now)
 	switch {
 	case w.p.Close.Has(channel.FormStream):
 		return verdictEnd, nil

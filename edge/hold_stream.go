@@ -105,6 +105,11 @@ func (h *hold) fetchOrEnd() (verdict, *channel.Response, []byte) {
 	if h.in.Next.URI == "" {
 		return verdictEnd, nil, nil
 	}
+	return h.fetch()
+}
+
+// fetch has the application asked; nextFetched, or nextAgain, goes on with what it says.
+func (h *hold) fetch() (verdict, *channel.Response, []byte) {
 	h.fetching = true
 	h.mu.Lock()
 	h.lost, h.fetched = false, nil

@@ -78,6 +78,9 @@ func TestFilteredSocket(t *testing.T) {
 	if len(p.questions) > 0 {
 		t.Error("asked once more")
 	}
+	_ = c.Close()
+	p.next("DISCONNECT").reply("")
+	p.ended()
 }
 
 // TestFilteredSocketThatIsSlow: what has come through filters waits until its client takes it, and what waits for filters
@@ -127,6 +130,9 @@ func TestFilteredSocketThatIsSlow(t *testing.T) {
 	if busy, full := sifting(); busy || full || len(p.questions) > 0 {
 		t.Error(busy, full)
 	}
+	_ = c.Close()
+	p.next("DISCONNECT").reply("")
+	p.ended()
 }
 
 // TestFilteredSocketThatLeaves: nobody is asked for it any more, and what is answered goes nowhere.
@@ -148,4 +154,7 @@ func TestFilteredSocketThatLeaves(t *testing.T) {
 	if got := again.expectFrame(1); got != "three" || len(p.questions) > 0 {
 		t.Error(got, len(p.questions))
 	}
+	_ = again.Close()
+	p.next("DISCONNECT").reply("")
+	p.ended()
 }

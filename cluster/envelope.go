@@ -158,13 +158,14 @@ const maxFilled = bus.MaxData
 // fill is a part of what somebody missed in one group.
 type fill struct {
 	request  uint64
+	part     uint64 // how many came before it, of all groups
 	group    string
 	complete bool
 	packets  [][]byte
 }
 
 func (r *reader) fill() (f fill, err error) {
-	f = fill{request: r.uint(), group: r.name(), complete: r.byte() == 1}
+	f = fill{request: r.uint(), part: r.uint(), group: r.name(), complete: r.byte() == 1}
 	for range r.count(maxFilled) {
 		f.packets = append(f.packets, r.bytes())
 	}
@@ -176,7 +177,8 @@ func appendFill(dst []byte, f fill) []byte {
 	if f.complete {
 		complete = 1
 	}
-	dst = append(appendText(binary.AppendUvarint(dst, f.request), f.group), complete)
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, f.request), f.part)
+	dst = append(appendText(dst, f.group), complete)
 	dst = binary.AppendUvarint(dst, uint64(len(f.packets)))
 	for _, packet := range f.packets {
 		dst = appendText(dst, packet)

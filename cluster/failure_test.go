@@ -175,6 +175,41 @@ func TestAGapIsReported(t *testing.T) {
 	}
 }
 
+// A part of the answer to what was missed may be lost as well: it is asked for again, or reported, whatever came of the
+// parts behind it.
+func TestAPartOfTheAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	for missing, kept := range []int{3, 5} { // 4 MiB each; the ring holds 16
+		t.Run(fmt.Sprint("missing ", missing), func(t *testing.T) {
+			t.Parallel()
+			var network bustest.Network
+			cables := []*bustest.Bus{network.Open(), network.Open()}
+			nodes := run(t, []bus.Bus{cables[0], cables[1]}, newPrefix(), channel.Options{})
+			sockets := joined(t, nodes)
+			cables[1].Deafen()
+			large := string(make([]byte, 4<<20))
+			for range kept {
+				say(nodes[0], large)
+			}
+			lost := 0
+			cables[1].Lose(func(data []byte) bool {
+				if lost > 0 || len(data) < 1<<19 { // a piece of the first part
+					return false
+				}
+				lost++
+				return true
+			})
+			cables[1].Mend()
+			say(nodes[0], "last")
+			eventually(t, "it goes on", sockets[1].last("last"))
+			want := []string{large, large, large, "last"}
+			if s := nodes[1].Statistics(); s.Gaps != uint64(missing) || !sockets[1].has(want...)() {
+				t.Errorf("%+v, %d came", s, len(sockets[1].got))
+			}
+		})
+	}
+}
+
 // A real server is killed and started again.
 func TestTheServerIsStartedAgain(t *testing.T) {
 	t.Parallel()

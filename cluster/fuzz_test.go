@@ -26,7 +26,7 @@ func FuzzReceive(f *testing.F) {
 	}
 	f.Add(publication)
 	f.Add(appendBeat(head(kindBeat, 7), beat{1, 0, 0, "seven", false}))
-	f.Add(appendFill(head(kindFill, 7), fill{1, "room", true, [][]byte{publication}}))
+	f.Add(appendFill(head(kindFill, 7), fill{1, 0, "room", true, [][]byte{publication}}))
 	f.Add(appendWant(append(head(kindAsk, 7), 1, 1), want{"room", 1, 0}))
 	f.Add(appendChange(append(head(kindNews, 7), 1), change{what: enters, at: place{"room", "ann", "1"}, info: "{}"}))
 	f.Add(appendChange(append(head(kindNews, 7), 1), change{what: enlists, at: place{"room", "thumbs", ""}, age: time.Second}))

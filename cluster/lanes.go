@@ -189,6 +189,7 @@ func (n *Node) tellMissed(to nodeID, request uint64, wants []want) {
 	now, subject := time.Now(), n.subjects.node(to)
 	parts, upto := 0, uint64(0)
 	send := func(f fill) {
+		f.part = uint64(parts)
 		parts++
 		n.outbox.publish(subject, appendFill(head(kindFill, n.id), f))
 	}
@@ -220,6 +221,10 @@ func (n *Node) filled(p *peer, f fill) error {
 	a, l := p.asks[f.request], p.lanes[f.group]
 	if a == nil || l == nil || l.asking != f.request || n.tooSlow(p, f.request, a, time.Now()) {
 		return nil // it came too late
+	}
+	if f.part != uint64(a.parts) {
+		// One before it is lost, which may have said that something is missing: filledAll has all from there asked for again.
+		return nil
 	}
 	a.parts++
 	if !f.complete {

@@ -22,6 +22,7 @@ type Bus struct {
 	handler bus.Handler
 	cut     bool
 	deaf    bool
+	lose    func(data []byte) bool
 }
 
 var errCut = errors.New("the cable is cut")
@@ -64,7 +65,9 @@ func (b *Bus) Send(_ context.Context, batch []bus.Packet) (err error) {
 		default:
 			for _, each := range b.network.buses {
 				if each != b && !each.cut && !each.deaf && each.handler != nil && each.wanted[p.Subject] {
-					each.handler.Receive(p.Subject, p.Data)
+					if each.lose == nil || !each.lose(p.Data) {
+						each.handler.Receive(p.Subject, p.Data)
+					}
 				}
 			}
 		}
@@ -89,6 +92,13 @@ func (b *Bus) Mend() {
 	if cut {
 		b.handler.Up()
 	}
+}
+
+// Lose has those packets for this bus disappear of which lose says so. It is called with a lock held; nil: none.
+func (b *Bus) Lose(lose func(data []byte) bool) {
+	b.network.mu.Lock()
+	defer b.network.mu.Unlock()
+	b.lose = lose
 }
 
 // Deafen has packets for this bus disappear without a word.

@@ -19,22 +19,22 @@ func TestLongPollsAreAskedAgain(t *testing.T) {
 	hint := func(id, prev string) *channel.Publication {
 		return &channel.Publication{ID: id, PrevID: prev, Refresh: channel.FormResponse}
 	}
-	for name, c := range map[string]struct {
-		method  string
-		publish []*channel.Publication
-		want    string
-	}{
-		"nothing is missed":    {"GET", []*channel.Publication{news("8", "7")}, "200 news"},
-		"something is missed":  {"GET", []*channel.Publication{news("9", "8")}, "203 again a; last-id=7, b; last-id=1"},
-		"a hint":               {"GET", []*channel.Publication{hint("8", "7")}, "203 again a; last-id=8, b; last-id=1"},
-		"a hint without an id": {"GET", []*channel.Publication{hint("", "")}, "203 again a; last-id=7, b; last-id=1"},
-		"a POST":               {"POST", []*channel.Publication{hint("", "")}, "200 held"},
-		"another form's hint": {
-			"GET", []*channel.Publication{{Refresh: channel.FormStream}, {Close: channel.FormSocket}, news("", "")}, "200 news",
-		},
-		"a close": {"GET", []*channel.Publication{{Close: channel.FormResponse}}, "200 held"},
-	} {
-		for _, kind := range []string{"h1", "h2"} {
+	for _, kind := range []string{"h1", "h2"} { // outside: a publication is of one hub
+		for name, c := range map[string]struct {
+			method  string
+			publish []*channel.Publication
+			want    string
+		}{
+			"nothing is missed":    {"GET", []*channel.Publication{news("8", "7")}, "200 news"},
+			"something is missed":  {"GET", []*channel.Publication{news("9", "8")}, "203 again a; last-id=7, b; last-id=1"},
+			"a hint":               {"GET", []*channel.Publication{hint("8", "7")}, "203 again a; last-id=8, b; last-id=1"},
+			"a hint without an id": {"GET", []*channel.Publication{hint("", "")}, "203 again a; last-id=7, b; last-id=1"},
+			"a POST":               {"POST", []*channel.Publication{hint("", "")}, "200 held"},
+			"another form's hint": {
+				"GET", []*channel.Publication{{Refresh: channel.FormStream}, {Close: channel.FormSocket}, news("", "")}, "200 news",
+			},
+			"a close": {"GET", []*channel.Publication{{Close: channel.FormResponse}}, "200 held"},
+		} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				t.Parallel()
 				options, hub := holding()

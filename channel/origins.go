@@ -177,16 +177,15 @@ func (h *Hub) Remember(name string) bool {
 	return g.ring != nil && g.ring.public
 }
 
-// Settle says that whatever a node has published to a group up to a number, since the group came to be here, has been
-// published here.
-func (h *Hub) Settle(name string, origin, number uint64) {
+// Settle says that whatever a node has published to a group after floor and up to a number has been published here.
+func (h *Hub) Settle(name string, origin, floor, number uint64) {
 	g := h.remembering(name)
 	if g == nil {
 		return
 	}
 	defer g.mu.Unlock()
 	if m := g.ring.find(origin); m == nil {
-		g.ring.put(Mark{origin, number, number})
+		g.ring.put(Mark{origin, floor, number})
 	} else if number > m.Top {
 		m.Top, g.ring.written = number, ""
 	}

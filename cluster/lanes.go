@@ -270,7 +270,7 @@ func (n *Node) filledAll(p *peer, request uint64, parts int, upto uint64) error 
 			continue
 		}
 		l.last, l.asking, l.proven = max(l.last, upto), 0, false
-		n.hub.Settle(w.group, uint64(p.id), l.last)
+		n.hub.Settle(w.group, uint64(p.id), l.last, l.last) // since the group came to be here; Adopt knows of before
 		if err := n.release(l); err != nil && first == nil {
 			first = err
 		}

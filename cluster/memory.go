@@ -29,8 +29,11 @@ func (n *Node) remembers(to nodeID, request uint64, group string) {
 	m := memory{request: request, group: group}
 	m.Remembrance, _ = n.hub.Remembrance(group)
 	own := false
-	for _, each := range m.Marks {
-		own = own || each.Origin == uint64(n.id)
+	for i := range m.Marks {
+		if each := &m.Marks[i]; each.Origin == uint64(n.id) {
+			// Whoever asks knows our last number of all groups. That of a quiet one would not reach up to it.
+			own, each.Top = true, max(each.Top, ofAll)
+		}
 	}
 	if !own {
 		m.Marks = append(m.Marks, channel.Mark{Origin: uint64(n.id), Floor: last, Top: ofAll})

@@ -170,8 +170,8 @@ func (n *Node) fetch(group string, f *fetch, now time.Time) {
 	if !n.outbox.isUp() || now.Sub(n.loop.bus) < n.options.Timeout {
 		return
 	}
-	_, last := n.ring.last(group)
-	n.hub.Settle(group, uint64(n.id), last)
+	last, ofAll := n.ring.last(group)
+	n.hub.Settle(group, uint64(n.id), last, ofAll)
 	f.due, f.asked, f.answers = now.Add(n.options.Timeout), map[nodeID]uint64{}, nil
 	since, heard := n.interest.since(group)
 	for id, p := range n.loop.peers {

@@ -256,3 +256,26 @@ func travel(t *testing.T, nodes []running, c, hops int, last channel.Position, t
 		t.Errorf("client %d has %d of %d", c, len(got), total)
 	}
 }
+
+// What a node publishes to other groups says nothing of a quiet one: it is known on a server that begins to remember it
+// after it has published elsewhere, and of one that goes on publishing elsewhere.
+func TestRecallOfAQuietGroup(t *testing.T) {
+	t.Parallel()
+	options := channel.Options{History: []channel.HistoryRule{{Pattern: "*", Size: 100, Age: time.Hour}}}
+	var network bustest.Network
+	prefix := newPrefix()
+	nodes := run(t, []bus.Bus{network.Open(), network.Open()}, prefix, options)
+	publish := func(n running, group, text string) {
+		n.Publish(group, &channel.Publication{Socket: &channel.SocketMessage{Data: []byte(text)}})
+	}
+	nodes[0].Join("quiet", &socket{})
+	settled(t, "quiet", nodes[0])
+	before := nodes[0].Since("quiet", channel.Position{}).Now
+	publish(nodes[1], "lively", "a")
+	publish(nodes[0], "quiet", "1")
+	expect(t, "on one that has published elsewhere", recall(t, nodes[1], "quiet", before), "1")
+	publish(nodes[0], "lively", "b")
+	publish(nodes[0], "lively", "c")
+	late := begin(t, network.Open(), prefix, "late", options)
+	expect(t, "of one that has published elsewhere since", recall(t, late, "quiet", before), "1")
+}

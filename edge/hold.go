@@ -17,6 +17,9 @@ type Hub interface {
 	JoinFrom(group string, m channel.Member, from channel.Position) channel.Recall
 	// Leave ends that. It may be called with the locks of a connection held.
 	Leave(group string, m channel.Member)
+	// Recall gives what was published after a position, after asking other servers where this one does not know: done is
+	// called once, at once or soon, and must not block.
+	Recall(group string, from channel.Position, done func(channel.Recall))
 	// Sequence is the position of what was published last.
 	Sequence() uint64
 }
@@ -64,6 +67,8 @@ type holds struct {
 	known  sessions
 	// filters are the questions of those that ask.
 	filters filters
+
+	elsewhere elsewhere
 }
 
 // hold is one answer that waits, a member of the hub's groups. No goroutine and no timer belongs to it: whoever
@@ -88,6 +93,7 @@ type hold struct {
 	sifts    bool            // filters of a channel ask the application
 	passage  *passage        // the publication that they are asked about; nil: there is none
 	live     map[string]bool // channels whose last id is of a publication, and no longer the application's word
+	resumed  *resumption     // nil: its client begins anew when it comes back
 
 	// mu guards what the hub and fetches leave here. No other lock is taken under it.
 	mu      sync.Mutex
@@ -107,7 +113,11 @@ func (h *hold) Deliver(group string, p *channel.Publication) bool {
 		return true
 	}
 	h.mu.Lock()
-	room := len(h.inbox) < h.holds.Backlog
+	if h.resumed != nil && h.resumed.stage(group, p) {
+		h.mu.Unlock()
+		return true
+	}
+	room := len(h.inbox) < h.room()
 	first := len(h.inbox) == 0
 	if room {
 		h.inbox = append(h.inbox, arrival{group, p})
@@ -135,6 +145,7 @@ func (h *holds) enter() bool {
 func (h *holds) newHold(in *grip.Instruct, cursor uint64, now int64, wake func()) *hold {
 	one := &hold{holds: h, wake: wake}
 	one.follow(in, cursor, now)
+	one.resume()
 	return one
 }
 
@@ -179,6 +190,10 @@ const never = 1<<63 - 1
 
 // join makes it a member of its channels' groups. It is called without any lock.
 func (h *hold) join() {
+	if h.resumed != nil {
+		h.joinSince()
+		return
+	}
 	for i := range h.listener.Channels {
 		recall := h.holds.Hub.JoinFrom(h.listener.Channels[i].Name, h, channel.Position{Sequence: h.cursor})
 		if !recall.Complete {
@@ -199,6 +214,7 @@ func (h *hold) leave() {
 	h.left = true
 	h.passage.forget()
 	h.holds.held.Add(-1)
+	h.endResume()
 	h.part()
 }
 
@@ -319,6 +335,7 @@ func (h *hold) take() (a arrival, lost bool) {
 	h.inbox[0] = arrival{}
 	if h.inbox = h.inbox[1:]; len(h.inbox) == 0 {
 		h.inbox = nil
+		h.caughtUp()
 	}
 	return a, h.lost
 }

@@ -122,7 +122,7 @@ func (h *hold) filterStream(now int64) (verdict, []byte) {
 		return what, nil
 	case len(w.Content) > 0:
 		h.sent(now)
-		return verdictSend, w.Content
+		return verdictSend, h.identify(w.Content)
 	}
 	return verdictGoOn, nil
 }

@@ -22,6 +22,12 @@ func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
 			}
 		}
 		a, lost := h.take()
+		if data, past := h.arrive(&a, now); past {
+			if data != nil {
+				return verdictSend, nil, data
+			}
+			continue
+		}
 		w := h.enterStream(&a)
 		switch {
 		case a.p == nil && !h.joined:
@@ -48,7 +54,7 @@ func (h *hold) nextBytes(now int64) (verdict, *channel.Response, []byte) {
 				return h.fetchOrEnd()
 			} else if len(data) > 0 {
 				h.sent(now)
-				return verdictSend, nil, data
+				return verdictSend, nil, h.identify(data)
 			}
 		}
 	}
@@ -165,6 +171,7 @@ func (h *hold) change(in *grip.Instruct, cursor uint64, now int64) {
 	if in.Session.ID == "" {
 		in.Session.ID = h.in.Session.ID
 	}
+	in.Since = nil // a stream without positions stays one
 	h.follow(in, cursor, now)
 }
 

@@ -73,7 +73,7 @@ func New(options Options, handler Handler) *Server {
 		orDefault(options.Head.HeaderBlock, h1.DefaultHeaderBlock) + 64
 	s.needsAnswer = options.Access != nil && options.Access.NeedsAnswer()
 	s.holds.Holds, s.holds.ready.signal = options.Holds, make(chan struct{}, 1)
-	s.holds.random = rand.Int64N
+	s.holds.random, s.holds.elsewhere = rand.Int64N, elsewhere{&s.asking, s.shut}
 	s.holds.known = sessions{Sessions: options.Holds.Sessions, channels: options.Holds.Channels, body: options.Holds.Body}
 	s.codecs = websocket.NewCodecs(options.WebSockets.Settings)
 	s.handshakes.prepare(&s.options)

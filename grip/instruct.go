@@ -36,6 +36,7 @@ type Instruct struct {
 	Meta      map[string]string
 	Session   Session
 	Cursor    uint64 // what was published after it counts as not yet seen; 0: the request's own
+	Since     *Since // of a stream of events whose client may go on from where it was; nil: it begins now
 	Answer    channel.Response
 }
 
@@ -121,6 +122,10 @@ func Read(status int, reason []byte, fields []backline.Field, body []byte) (*Ins
 			} else if err := in.readField(name, string(f.Value)); err != nil {
 				return nil, err
 			}
+			continue
+		}
+		if backline.EqualFold(f.Name, "backline-since") {
+			in.Since = &Since{Last: string(f.Value)}
 			continue
 		}
 		if backline.EqualFold(f.Name, "backline-cursor") {
@@ -307,6 +312,9 @@ func (in *Instruct) check() error {
 		if err := in.Channels[i].check(); err != nil {
 			return err
 		}
+	}
+	if err := in.checkSince(); err != nil {
+		return err
 	}
 	for _, f := range in.Answer.Header {
 		if !backline.ValidFieldName([]byte(f[0])) || !backline.ValidFieldValue([]byte(f[1])) {

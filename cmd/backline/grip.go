@@ -6,14 +6,13 @@ import (
 	"strings"
 
 	"backline/admin"
-	"backline/channel"
 	"backline/config"
 	"backline/edge"
 	"backline/grip"
 )
 
 // holds says how the edge holds answers.
-func holds(c *config.Config, hub *channel.Hub) edge.Holds {
+func holds(c *config.Config, hub edge.Hub) edge.Holds {
 	if !c.Grip {
 		return edge.Holds{}
 	}

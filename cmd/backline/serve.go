@@ -102,7 +102,7 @@ func newServer(ctx context.Context, p *process, loaded *config.Loaded) (*server,
 	clients := edgeOptions(c, s.capacity, s.access, s.log.Logger)
 	clients.Files, clients.CopyFiles, clients.Compress = s.files, !c.Sendfile, compressor(c)
 	clients.Gate, clients.Layer = s.gate, s.pools.channels.layer
-	clients.Holds = holds(c, s.pools.channels.hub) // what other servers publish is published there too
+	clients.Holds = holds(c, s.pools.channels.layer)
 	s.encrypt(&clients)
 	s.pools.direct(&clients)
 	s.edge = edge.New(clients, s.pools.first().dispatcher)

@@ -35,6 +35,10 @@ from .waiting import TaskWaiter, Waiter, blocking_waiter
 PATIENCE: Final = 10.0  # seconds for the server to say that it has published
 LONGEST: Final = 86_400  # seconds
 
+LONGEST_ID: Final = 4096  # bytes of what a client says that it saw last
+
+_UNSAID: Final[Any] = object()  # None is what a client's first request says
+
 R = TypeVar("R")
 
 
@@ -70,10 +74,17 @@ def stream(
     return response
 
 
-def events(response: R, groups: Sequence[str], *, cursor: int | None = None) -> R:
-    """``stream`` for server-sent events: with their type, and comments that keep proxies from closing."""
+def events(response: R, groups: Sequence[str], *, cursor: int | None = None, since: str | None = _UNSAID) -> R:
+    """``stream`` for server-sent events: with their type, and comments that keep proxies from closing.
+
+    ``since=request.headers.get("Last-Event-ID")`` has a client that comes back get what it missed of groups that have
+    a history, or an event of the type ``backline.gap`` with the group as its data where that is not known any more. To
+    one that says nothing yet (None, "") all that is remembered is sent. Events have their positions as ids then.
+    """
     _set(response, "Content-Type", "text/event-stream")
     _set(response, "Cache-Control", "no-store")
+    if since is not _UNSAID:
+        _set(response, "Backline-Since", _last(since))
     return stream(response, groups, keep_alive=":\n\n", cursor=cursor)
 
 
@@ -225,6 +236,16 @@ def _quote(name: str) -> str:
 def _at(response: Any, cursor: int | None) -> None:
     if cursor is not None:
         _set(response, "Backline-Cursor", str(int(cursor)))
+
+
+def _last(since: Any) -> str:
+    """What a client says that it saw last: what is no position becomes one that nobody knows."""
+    if since is None:
+        return ""
+    if not isinstance(since, str):
+        raise TypeError(f"expected since as the text of Last-Event-ID, or None, got {since!r:.120}")
+    plain = len(since) <= LONGEST_ID and since.isascii() and since.isprintable()
+    return str.__str__(since).strip() if plain else "?"
 
 
 def _set(response: Any, name: str, value: str) -> None:

@@ -44,6 +44,33 @@ def test_a_stream_is_header_fields() -> None:
 
 
 @pytest.mark.parametrize(
+    ("since", "said"),
+    [
+        (None, ""),
+        ("", ""),
+        ("1f-7.a-b", "1f-7.a-b"),
+        ("x:1f-7,y:2e-1", "x:1f-7,y:2e-1"),
+        ("a\r\nSet-Cookie: b", "?"),
+        ("\xe9", "?"),
+        ("1" * 4097, "?"),
+        (" ", ""),
+    ],
+)
+def test_a_stream_that_goes_on(since: Any, said: str) -> None:
+    new, old = Response(), Old()
+    realtime.events(new, ["room"], since=since)
+    realtime.events(old, ["room"], since=since)
+    assert new.headers["Backline-Since"] == old["Backline-Since"] == said
+    assert "Backline-Since" not in realtime.events(Response(), ["room"]).headers
+
+
+def test_a_number_is_no_place_to_go_on_from() -> None:
+    response = Response()
+    with pytest.raises(TypeError, match="expected since as the text of Last-Event-ID, or None, got 7"):
+        realtime.events(response, ["room"], since=7)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("groups", "timeout", "what"),
     [
         ("room", 5, "expected groups as a list"),

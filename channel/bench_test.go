@@ -65,9 +65,10 @@ func BenchmarkPublishApart(b *testing.B) {
 func BenchmarkPublishWithHistory(b *testing.B) {
 	options := channel.Options{History: []channel.HistoryRule{{Pattern: "*", Size: 100, Age: time.Hour}}}
 	h := crowded(1, options)
+	text := []byte("news")
 	b.ReportAllocs()
 	for b.Loop() {
-		h.Publish("room", &channel.Publication{})
+		h.Publish("room", &channel.Publication{Stream: text})
 	}
 }
 

@@ -7,8 +7,8 @@
 // The hub neither encodes nor does I/O: it hands values to members, who have room for them or not and never wait.
 //
 // Read layer.go (what it does), hub.go, group.go (publish and join), queue.go (channels that nobody owns), pattern.go
-// (those whose names a reader does not know), history.go (what was published before), origins.go (by which node),
-// presence.go (who is there).
+// (those whose names a reader does not know), history.go and ring.go (what was published before), origins.go (by which
+// node), presence.go (who is there).
 //
 // # Locks
 //

@@ -1,7 +1,6 @@
 package channel
 
 import (
-	"math/rand/v2"
 	"path"
 	"sync/atomic"
 	"time"
@@ -9,7 +8,7 @@ import (
 
 // Retention is how much a group remembers.
 type Retention struct {
-	// Size is how many publications.
+	// Size is how many publications of each kind.
 	Size int
 	// Age is for how long. The group's count of publications lives for an hour more, so that whoever missed nothing can be
 	// told so.
@@ -64,28 +63,6 @@ func (h *Hub) rule(name string) *HistoryRule {
 	return nil
 }
 
-// ring is what a group remembers.
-type ring struct {
-	Retention
-	public bool // it has offsets, and is not only for those who wait
-
-	epoch, offset uint64
-	lost          uint64 // the offset of the last one that is no longer here
-	floor         uint64 // nothing of a later sequence is missing
-	items         deque[remembered]
-	bytes         int
-	used          int64 // when it last got something, or somebody waited, in Unix nanoseconds
-
-	origins // see origins.go
-}
-
-type remembered struct {
-	p      *Publication
-	at     int64
-	size   int
-	offset uint64 // on this node; 0: it was another one that remembered it
-}
-
 // keep makes a group remember. The caller holds its lock.
 func (h *Hub) keep(g *group, retention Retention, public bool) {
 	r := g.ring
@@ -96,7 +73,7 @@ func (h *Hub) keep(g *group, retention Retention, public bool) {
 		return
 	}
 	if r == nil {
-		r = &ring{Retention: retention, floor: h.last.at(g.hash).Load()}
+		r = &ring{Retention: retention, begun: bounds{floor: h.last.at(g.hash).Load()}}
 		g.ring = r
 		h.kept.add(g)
 	} else if !counted {
@@ -145,48 +122,9 @@ func (h *Hub) remember(g *group, p *Publication, now time.Time) {
 		r.offset++
 		p.Position.Epoch, p.Position.Offset, p.Position.Origins = r.epoch, r.offset, r.text()
 	}
-	size := p.size()
-	r.items.push(remembered{p, r.used, size, r.offset})
-	r.bytes += size
-	h.counts.historyBytes.Add(int64(size))
-	h.expireRing(r, now)
+	h.push(r, p, r.used, r.offset)
+	h.expireRing(r, r.used)
 	h.bound(r)
-}
-
-// bound evicts what there is no room for.
-func (h *Hub) bound(r *ring) {
-	for r.items.len() > r.Size || r.bytes > h.options.HistoryGroupBytes ||
-		r.items.len() > 0 && h.counts.historyBytes.Load() > h.options.HistoryBytes {
-		h.evict(r)
-	}
-}
-
-func (h *Hub) evict(r *ring) {
-	oldest := r.items.pop()
-	r.bytes -= oldest.size
-	h.counts.historyBytes.Add(-int64(oldest.size))
-	r.lost, r.floor = max(r.lost, oldest.offset), max(r.floor, oldest.p.Position.Sequence)
-	r.unmark(oldest.p.Stamp)
-}
-
-// renew begins another life of the group's history, with nothing in it: positions of before are not of it.
-func (h *Hub) renew(g *group) {
-	r := g.ring
-	for r.items.len() > 0 {
-		h.evict(r)
-	}
-	r.epoch = rand.Uint64()>>11 | 1 // 53 bits, as in New
-	r.lost = r.offset
-	r.origins = origins{}
-	if h.options.Remembers != nil {
-		h.options.Remembers(g.name)
-	}
-}
-
-func (h *Hub) expireRing(r *ring, now time.Time) {
-	for r.items.len() > 0 && now.UnixNano()-r.items.at(0).at >= int64(r.Age) {
-		h.evict(r)
-	}
 }
 
 // forget takes the ring away.
@@ -194,9 +132,7 @@ func (h *Hub) forget(g *group) {
 	if g.ring == nil {
 		return
 	}
-	for g.ring.items.len() > 0 {
-		h.evict(g.ring)
-	}
+	h.clear(g.ring)
 	h.rings(g.ring.public).Add(-1)
 	g.ring = nil
 }
@@ -209,8 +145,11 @@ func (h *Hub) expire(g *group, now time.Time) {
 		}
 	}
 	if r := g.ring; r != nil {
-		if h.expireRing(r, now); r.items.len() == 0 {
-			r.items = deque[remembered]{} // it may have grown for one lively hour
+		h.expireRing(r, now.UnixNano())
+		for _, l := range r.lanes {
+			if l != nil && l.items.len() == 0 {
+				l.items = deque[remembered]{} // it may have grown for one lively hour
+			}
 		}
 		idle := time.Duration(now.UnixNano() - r.used)
 		if r.public && len(g.members) == 0 && idle > r.Age+countsLive || !r.public && idle > 2*r.Age {
@@ -223,7 +162,7 @@ func (h *Hub) expire(g *group, now time.Time) {
 }
 
 // Since implements Recaller.
-func (h *Hub) Since(name string, from Position) Recall {
+func (h *Hub) Since(name string, kind Kind, from Position) Recall {
 	hash := h.hash(name)
 	s := h.groupShard(hash)
 	for {
@@ -231,38 +170,40 @@ func (h *Hub) Since(name string, from Position) Recall {
 		g := s.groups[name]
 		if g == nil {
 			defer s.mu.RUnlock()
-			return h.recall(nil, hash, from)
+			return h.recall(nil, hash, kind, from)
 		}
 		s.mu.RUnlock()
 		g.mu.Lock()
 		if !g.dead {
 			defer g.mu.Unlock()
-			return h.recall(g.ring, hash, from)
+			return h.recall(g.ring, hash, kind, from)
 		}
 		g.mu.Unlock()
 	}
 }
 
 // Recall implements Recaller.
-func (h *Hub) Recall(name string, from Position, done func(Recall)) { done(h.Since(name, from)) }
+func (h *Hub) Recall(name string, kind Kind, from Position, done func(Recall)) {
+	done(h.Since(name, kind, from))
+}
 
 // After implements Recaller.
-func (h *Hub) After(groups []string, sequence uint64) (missed []*Publication, complete bool) {
+func (h *Hub) After(groups []string, kind Kind, sequence uint64) (missed []*Publication, complete bool) {
 	complete = true
 	for _, name := range groups {
-		each := h.Since(name, Position{Sequence: sequence})
+		each := h.Since(name, kind, Position{Sequence: sequence})
 		missed, complete = append(missed, each.Missed...), complete && each.Complete
 	}
 	return missed, complete
 }
 
 // JoinFrom implements Recaller.
-func (h *Hub) JoinFrom(name string, m Member, from Position) Recall {
+func (h *Hub) JoinFrom(name string, m Member, kind Kind, from Position) Recall {
 	for {
 		g := h.open(name)
 		g.mu.Unlock()
 		g.turn.Lock()
-		recall, done := h.joinFrom(g, m, from)
+		recall, done := h.joinFrom(g, m, kind, from)
 		if done {
 			lost := 0
 			for _, p := range recall.Missed {
@@ -282,7 +223,7 @@ func (h *Hub) JoinFrom(name string, m Member, from Position) Recall {
 }
 
 // joinFrom makes m a member and gives what it missed. The caller has the turn. False: the group is dead.
-func (h *Hub) joinFrom(g *group, m Member, from Position) (Recall, bool) {
+func (h *Hub) joinFrom(g *group, m Member, kind Kind, from Position) (Recall, bool) {
 	a, attached := h.hold(m)
 	defer a.release()
 	g.mu.Lock()
@@ -300,13 +241,13 @@ func (h *Hub) joinFrom(g *group, m Member, from Position) (Recall, bool) {
 	if from.Epoch == 0 && from.Sequence != 0 {
 		h.keep(g, Retention{waitSize, waitAge}, false)
 	}
-	recall := h.recall(g.ring, g.hash, from)
+	recall := h.recall(g.ring, g.hash, kind, from)
 	h.add(g, m)
 	return recall, true
 }
 
-// recall looks for what was published after a position. The caller holds a lock that publishers need.
-func (h *Hub) recall(r *ring, hash uint64, from Position) (recall Recall) {
+// recall looks for what of a kind was published after a position. The caller holds a lock that publishers need.
+func (h *Hub) recall(r *ring, hash uint64, kind Kind, from Position) (recall Recall) {
 	recall.Now.Sequence = h.sequence.Load()
 	bySequence := from.Epoch == 0 && from.Sequence != 0
 	if bySequence && (from.Sequence < h.first || from.Sequence > recall.Now.Sequence) {
@@ -316,41 +257,34 @@ func (h *Hub) recall(r *ring, hash uint64, from Position) (recall Recall) {
 		recall.Complete = bySequence && h.last.at(hash).Load() <= from.Sequence
 		return recall
 	}
-	h.expireRing(r, time.Now())
+	h.expireRing(r, time.Now().UnixNano())
 	recall.Now.Epoch, recall.Now.Offset, recall.Now.Origins = r.epoch, r.offset, r.text()
 	recall.Unsettled = r.public && !r.settled && h.options.Remembers != nil
-	begin := 0
+	here, begin := r.bounds(kind), 0
 	switch {
 	case bySequence:
-		recall.Complete = r.floor <= from.Sequence
-		for begin < r.items.len() && r.items.at(begin).p.Position.Sequence <= from.Sequence {
+		recall.Complete = here.floor <= from.Sequence
+		for begin < r.len(kind) && r.at(kind, begin).p.Position.Sequence <= from.Sequence {
 			begin++
 		}
 	case !r.public:
 		return recall
 	case from == Position{}:
-		recall.Complete = r.lost == 0 && (h.options.Remembers == nil || r.settled && r.whole())
-		recall.Missed = r.since(0)
+		recall.Complete = here.lost == 0 && (h.options.Remembers == nil || r.settled && r.whole(kind))
+		recall.Missed = r.since(kind, 0)
 		return recall
 	case from.Epoch == r.epoch:
-		recall.Complete = r.lost <= from.Offset && from.Offset <= r.offset
-		for begin < r.items.len() && r.items.at(begin).offset <= from.Offset {
+		recall.Complete = here.lost <= from.Offset && from.Offset <= r.offset
+		for begin < r.len(kind) && r.at(kind, begin).offset <= from.Offset {
 			begin++
 		}
 	default:
-		recall.Missed, recall.Complete, recall.Behind = r.after(from)
+		recall.Missed, recall.Complete, recall.Behind = r.after(kind, from)
 		return recall
 	}
 	if !recall.Complete {
 		return recall // never a part: what has a gap looks whole
 	}
-	recall.Missed = r.since(begin)
+	recall.Missed = r.since(kind, begin)
 	return recall
-}
-
-func (r *ring) since(begin int) (all []*Publication) {
-	for i := begin; i < r.items.len(); i++ {
-		all = append(all, r.items.at(i).p)
-	}
-	return all
 }

@@ -69,24 +69,24 @@ func TestHistoryIsWhatAGroupIsToldToKeep(t *testing.T) {
 			t.Errorf("a group that keeps nothing: position %+v", p.Position)
 		}
 	}
-	all := h.Since("chat.1", channel.Position{})
+	all := h.Since("chat.1", channel.Streams, channel.Position{})
 	expect(t, "all of it, of which the oldest has gone", all, false, "2", "3", "4")
 	at := func(offset uint64) channel.Position { return channel.Position{Epoch: all.Now.Epoch, Offset: offset} }
-	expect(t, "after the last", h.Since("chat.1", at(5)), true)
-	expect(t, "after the fourth", h.Since("chat.1", at(4)), true, "4")
-	expect(t, "after the second", h.Since("chat.1", at(2)), true, "2", "3", "4")
-	expect(t, "after the first", h.Since("chat.1", at(1)), false)
-	expect(t, "after one that has not been", h.Since("chat.1", at(6)), false)
-	expect(t, "of another epoch", h.Since("chat.1", channel.Position{Epoch: all.Now.Epoch + 1, Offset: 5}), false)
-	expect(t, "of a group that keeps nothing", h.Since("other", at(1)), false)
+	expect(t, "after the last", h.Since("chat.1", channel.Streams, at(5)), true)
+	expect(t, "after the fourth", h.Since("chat.1", channel.Streams, at(4)), true, "4")
+	expect(t, "after the second", h.Since("chat.1", channel.Streams, at(2)), true, "2", "3", "4")
+	expect(t, "after the first", h.Since("chat.1", channel.Streams, at(1)), false)
+	expect(t, "after one that has not been", h.Since("chat.1", channel.Streams, at(6)), false)
+	expect(t, "of another epoch", h.Since("chat.1", channel.Streams, channel.Position{Epoch: all.Now.Epoch + 1, Offset: 5}), false)
+	expect(t, "of a group that keeps nothing", h.Since("other", channel.Streams, at(1)), false)
 
 	h.Keep("other", channel.Retention{Size: 2, Age: time.Hour})
 	publish(h, "other", "1")
-	kept := h.Since("other", channel.Position{})
+	kept := h.Since("other", channel.Streams, channel.Position{})
 	expect(t, "of a group that was told later", kept, true, "1")
 	h.Flush()
 	publish(h, "other", "2")
-	expect(t, "after a flush", h.Since("other", kept.Now), false)
+	expect(t, "after a flush", h.Since("other", channel.Streams, kept.Now), false)
 }
 
 func TestHistoryEndsWithItsAge(t *testing.T) {
@@ -96,12 +96,12 @@ func TestHistoryEndsWithItsAge(t *testing.T) {
 		publish(h, "a", "1")
 		time.Sleep(30 * time.Second)
 		publish(h, "a", "2")
-		first := h.Since("a", channel.Position{})
+		first := h.Since("a", channel.Streams, channel.Position{})
 		expect(t, "both", first, true, "1", "2")
 		time.Sleep(30 * time.Second)
-		expect(t, "the one that is younger", h.Since("a", channel.Position{}), false, "2")
+		expect(t, "the one that is younger", h.Since("a", channel.Streams, channel.Position{}), false, "2")
 		time.Sleep(30 * time.Minute)
-		expect(t, "whoever had missed nothing knows it", h.Since("a", first.Now), true)
+		expect(t, "whoever had missed nothing knows it", h.Since("a", channel.Streams, first.Now), true)
 		if s := h.Statistics(); s.HistoryBytes != 0 || s.Histories != 1 {
 			t.Errorf("statistics: %+v", s)
 		}
@@ -110,7 +110,7 @@ func TestHistoryEndsWithItsAge(t *testing.T) {
 			t.Errorf("statistics of a group that nobody asks for any more: %+v", s)
 		}
 		publish(h, "a", "3")
-		expect(t, "its next life", h.Since("a", first.Now), false)
+		expect(t, "its next life", h.Since("a", channel.Streams, first.Now), false)
 	})
 }
 
@@ -128,7 +128,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	if s.HistoryBytes > 15_000 || s.HistoryBytes < 14_000 || s.Histories != 2 || s.Unremembered != 100 || s.Groups != 2 {
 		t.Errorf("statistics: %+v", s)
 	}
-	if a, b := len(h.Since("a", channel.Position{}).Missed), len(h.Since("b", channel.Position{}).Missed); a < 30 || a > 40 || b < 10 || b > 20 {
+	if a, b := len(h.Since("a", channel.Streams, channel.Position{}).Missed), len(h.Since("b", channel.Streams, channel.Position{}).Missed); a < 30 || a > 40 || b < 10 || b > 20 {
 		t.Errorf("a remembers %d, b %d", a, b)
 	}
 }
@@ -140,14 +140,14 @@ func TestCursor(t *testing.T) {
 	publish(h, "room", "before")
 	cursor := channel.Position{Sequence: h.Sequence()}
 	var quiet, missed, again member
-	expect(t, "nothing was published", h.JoinFrom("room", &quiet, cursor), true)
+	expect(t, "nothing was published", h.JoinFrom("room", &quiet, channel.Streams, cursor), true)
 	publish(h, "elsewhere", "1")
-	expect(t, "it can not be told from nothing", h.JoinFrom("elsewhere", &missed, cursor), false)
+	expect(t, "it can not be told from nothing", h.JoinFrom("elsewhere", &missed, channel.Streams, cursor), false)
 	cursor = channel.Position{Sequence: h.Sequence()}
 	publish(h, "room", "2")
 	publish(h, "elsewhere", "3")
-	expect(t, "of a group for which somebody waited", h.JoinFrom("room", &again, cursor), true, "2")
-	all, complete := h.After([]string{"room", "elsewhere", "never"}, cursor.Sequence)
+	expect(t, "of a group for which somebody waited", h.JoinFrom("room", &again, channel.Streams, cursor), true, "2")
+	all, complete := h.After([]string{"room", "elsewhere", "never"}, channel.Streams, cursor.Sequence)
 	if got := textsOf(all); !slices.Equal(got, []string{"2", "3"}) || !complete {
 		t.Errorf("After: %q, %v", got, complete)
 	}
@@ -158,9 +158,9 @@ func TestCursor(t *testing.T) {
 	for range 64 {
 		publish(h, "room", "more")
 	}
-	expect(t, "more than is remembered", h.Since("room", cursor), false)
-	expect(t, "a cursor of an earlier life", h.Since("never", channel.Position{Sequence: 1}), false)
-	expect(t, "a cursor of the future", h.Since("never", channel.Position{Sequence: h.Sequence() + 1}), false)
+	expect(t, "more than is remembered", h.Since("room", channel.Streams, cursor), false)
+	expect(t, "a cursor of an earlier life", h.Since("never", channel.Streams, channel.Position{Sequence: 1}), false)
+	expect(t, "a cursor of the future", h.Since("never", channel.Streams, channel.Position{Sequence: h.Sequence() + 1}), false)
 }
 
 func TestWaitsAreForgotten(t *testing.T) {
@@ -168,7 +168,7 @@ func TestWaitsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := running(t, channel.Options{})
 		m := &member{}
-		h.JoinFrom("room", m, channel.Position{Sequence: h.Sequence()})
+		h.JoinFrom("room", m, channel.Streams, channel.Position{Sequence: h.Sequence()})
 		publish(h, "room", "1")
 		h.Leave("room", m)
 		if s := h.Statistics(); s.Groups != 1 || s.Waits != 1 {
@@ -188,7 +188,7 @@ func TestWaitsTakeNobodysPlace(t *testing.T) {
 	cursor := channel.Position{Sequence: h.Sequence()}
 	m := &member{}
 	for i := range 3 {
-		expect(t, "nothing was published", h.JoinFrom(fmt.Sprint("wait", i), m, cursor), true)
+		expect(t, "nothing was published", h.JoinFrom(fmt.Sprint("wait", i), m, channel.Streams, cursor), true)
 	}
 	for _, group := range []string{"a", "b", "wait0"} {
 		h.Keep(group, channel.Retention{Size: 1, Age: time.Hour})
@@ -197,7 +197,7 @@ func TestWaitsTakeNobodysPlace(t *testing.T) {
 		t.Errorf("statistics: %+v", s)
 	}
 	h.Flush()
-	h.JoinFrom("wait0", m, cursor)
+	h.JoinFrom("wait0", m, channel.Streams, cursor)
 	h.Keep("wait0", channel.Retention{Size: 1, Age: time.Hour})
 	if s := h.Statistics(); s.Histories != 1 || s.Waits != 0 {
 		t.Errorf("one that becomes the other: %+v", s)
@@ -228,7 +228,7 @@ func TestJoinFromHasNoGap(t *testing.T) {
 			if i%2 == 0 {
 				from = begin
 			}
-			if !h.JoinFrom("room", members[i], from).Complete {
+			if !h.JoinFrom("room", members[i], channel.Streams, from).Complete {
 				t.Error("not complete")
 			}
 		})
@@ -262,7 +262,7 @@ func TestCursorHasNoGap(t *testing.T) {
 		var sending sync.WaitGroup
 		sending.Go(func() { publish(h, name, "x") })
 		m := &member{}
-		recall := h.JoinFrom(name, m, cursor)
+		recall := h.JoinFrom(name, m, channel.Streams, cursor)
 		sending.Wait()
 		if recall.Complete {
 			complete++

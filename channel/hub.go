@@ -32,7 +32,7 @@ type Options struct {
 	// about to wait for it is remembered. Others remember nothing. Default 100,000.
 	HistoryGroups int
 	// HistoryBytes bounds the memory of all of them, and HistoryGroupBytes that of one: beyond, the group that is
-	// published to forgets its oldest. Default 64 MiB and 1 MiB.
+	// published to forgets the oldest of the kind that takes the most. Default 64 MiB and 1 MiB.
 	HistoryBytes      int64
 	HistoryGroupBytes int
 

@@ -68,21 +68,21 @@ type Process interface {
 type Recaller interface {
 	// Keep makes a group remember, until it has had no members and no publication for an hour.
 	Keep(group string, r Retention)
-	// Since gives what was published to a group after a position: after an offset, where From has an Epoch; else after
-	// a sequence, where it has one; else everything that is remembered.
-	Since(group string, from Position) Recall
+	// Since gives what of a kind was published to a group after a position: after an offset, where From has an Epoch; else
+	// after a sequence, where it has one; else everything that is remembered.
+	Since(group string, kind Kind, from Position) Recall
 	// Recall is Since, and asks other nodes where this one does not know. done is called once: at once, or soon, and then
 	// perhaps by another goroutine, which it must not block.
-	Recall(group string, from Position, done func(Recall))
+	Recall(group string, kind Kind, from Position, done func(Recall))
 	// JoinFrom makes m a member and delivers to it what Since gives, before anything that is published later: nothing is
 	// missed and nothing comes twice to whoever was not a member before. Do not call it with a lock held that m's
 	// Deliver takes. Where the answer is not Complete, m is a member all the same.
-	JoinFrom(group string, m Member, from Position) Recall
+	JoinFrom(group string, m Member, kind Kind, from Position) Recall
 	// Sequence is this node's cursor. Whoever looks at what publishers have written, having asked for the cursor before,
 	// has missed nothing but what After gives for it.
 	Sequence() uint64
 	// After is Since for several groups and a sequence.
-	After(groups []string, sequence uint64) (missed []*Publication, complete bool)
+	After(groups []string, kind Kind, sequence uint64) (missed []*Publication, complete bool)
 }
 
 // Recall is what a group remembers after a position.

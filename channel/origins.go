@@ -6,8 +6,24 @@ import "time"
 // node knows for each other one from which number to which it has everything. So a position of one node can be
 // answered by another: it names, for each node, the last number that was seen (Position.Origins).
 
-// Mark says what is remembered of one node's publications to a group: everything with a number above Floor, up to Top.
-type Mark struct{ Origin, Floor, Top uint64 }
+// Mark says what is remembered of one node's publications to a group: of each kind everything with a number above its
+// floor, up to Top.
+type Mark struct {
+	Origin uint64
+	Floors Floors
+	Top    uint64
+}
+
+// Floors are numbers of a node, one for each kind.
+type Floors [Kinds]uint64
+
+// FloorsAt gives the same one for all.
+func FloorsAt(number uint64) (all Floors) {
+	for kind := range all {
+		all[kind] = number
+	}
+	return all
+}
 
 // origins are a ring's marks.
 type origins struct {
@@ -38,12 +54,12 @@ func (o *origins) mark(s Stamp) bool {
 	m := o.find(s.Origin)
 	switch {
 	case m == nil:
-		o.put(Mark{s.Origin, s.Previous, s.Number})
+		o.put(Mark{s.Origin, FloorsAt(s.Previous), s.Number})
 	case s.Number <= m.Top:
 		return false
 	default:
 		if s.Previous > m.Top {
-			m.Floor = s.Previous // something in between is missing
+			m.Floors = FloorsAt(s.Previous) // something in between is missing
 		}
 		m.Top = s.Number
 	}
@@ -58,17 +74,17 @@ func (o *origins) put(m Mark) {
 	o.marks, o.written = append(o.marks, m), ""
 }
 
-// unmark notes that a publication is no longer here.
-func (o *origins) unmark(s Stamp) {
-	if m := o.find(s.Origin); m != nil && s.Number > m.Floor {
-		m.Floor = s.Number
+// unmark notes that a publication is no longer here as one of a kind.
+func (o *origins) unmark(kind Kind, s Stamp) {
+	if m := o.find(s.Origin); m != nil {
+		m.Floors[kind] = max(m.Floors[kind], s.Number)
 	}
 }
 
-// whole: everything that was ever published is here.
-func (o *origins) whole() bool {
+// whole: everything of a kind that was ever published is here.
+func (o *origins) whole(kind Kind) bool {
 	for _, m := range o.marks {
-		if m.Floor > 0 {
+		if m.Floors[kind] > 0 {
 			return false
 		}
 	}
@@ -90,15 +106,15 @@ func (o *origins) text() string {
 	return o.written
 }
 
-// after gives what was published after a position of another node, in the order in which it came to this one.
-func (r *ring) after(from Position) (missed []*Publication, complete, behind bool) {
+// after gives what of a kind was published after a position of another node, in the order in which it came to this one.
+func (r *ring) after(kind Kind, from Position) (missed []*Publication, complete, behind bool) {
 	seen, valid := from.origins()
 	if !valid || len(seen) == 0 || !r.settled {
 		return nil, false, false
 	}
 	for _, m := range r.marks {
 		last := seen[m.Origin] // 0: nothing of it had come there
-		if last < m.Floor {
+		if last < m.Floors[kind] {
 			return nil, false, false
 		}
 		behind = behind || last > m.Top
@@ -108,8 +124,8 @@ func (r *ring) after(from Position) (missed []*Publication, complete, behind boo
 			return nil, false, false // what it published may be missing here
 		}
 	}
-	for i := range r.items.len() {
-		if p := r.items.at(i).p; p.Stamp.Number > seen[p.Stamp.Origin] {
+	for i := range r.len(kind) {
+		if p := r.at(kind, i).p; p.Stamp.Number > seen[p.Stamp.Origin] {
 			missed = append(missed, p)
 		}
 	}
@@ -140,16 +156,15 @@ func (h *Hub) Remembrance(name string) (all Remembrance, found bool) {
 	if r == nil || !r.public {
 		return all, false
 	}
-	now := time.Now()
+	now := time.Now().UnixNano()
 	h.expireRing(r, now)
 	all.Retention = r.Retention
 	all.Marks = append(all.Marks, r.marks...)
-	for i := range r.items.len() {
-		each := r.items.at(i)
+	r.each(func(each *remembered) {
 		if each.p.Stamp.Origin != 0 {
-			all.Items = append(all.Items, Remembered{each.p, time.Duration(now.UnixNano() - each.at)})
+			all.Items = append(all.Items, Remembered{each.p, time.Duration(now - each.at)})
 		}
-	}
+	})
 	return all, true
 }
 
@@ -185,7 +200,7 @@ func (h *Hub) Settle(name string, origin, floor, number uint64) {
 	}
 	defer g.mu.Unlock()
 	if m := g.ring.find(origin); m == nil {
-		g.ring.put(Mark{origin, floor, number})
+		g.ring.put(Mark{origin, FloorsAt(floor), number})
 	} else if number > m.Top {
 		m.Top, g.ring.written = number, ""
 	}
@@ -216,34 +231,65 @@ func (h *Hub) Adopt(name string, theirs Remembrance, alive func(origin uint64) b
 	}
 	defer g.mu.Unlock()
 	r := g.ring
-	limits := map[uint64]uint64{} // what has a number up to this is missing here
+	limits := map[uint64]Floors{} // what has a number up to this is missing here
 	for _, their := range theirs.Marks {
 		m := r.find(their.Origin)
 		switch {
-		case m != nil && their.Top >= m.Floor:
-			limits[their.Origin] = m.Floor
-			m.Floor = min(m.Floor, their.Floor)
-		case m == nil && !alive(their.Origin):
-			limits[their.Origin] = their.Top
+		case m != nil:
+			limits[their.Origin] = m.join(&their)
+		case !alive(their.Origin):
+			limits[their.Origin] = FloorsAt(their.Top)
 			r.put(their)
 		}
 	}
 	now := time.Now()
-	old := r.items
-	r.items = deque[remembered]{}
-	for _, each := range theirs.Items {
-		p := each.Publication
-		if p.Stamp.Number > limits[p.Stamp.Origin] || p.Stamp.Number == 0 {
+	old := r.lanes
+	r.lanes, r.bytes, r.order = [Kinds]*lane{}, 0, uint64(len(theirs.Items))
+	for kind, l := range old {
+		if l != nil {
+			r.lanes[kind] = &lane{bounds: l.bounds}
+			h.counts.historyBytes.Add(-int64(l.bytes))
+		}
+	}
+	for i, each := range theirs.Items {
+		h.adopt(r, each.Publication, limits, remembered{
+			p: each.Publication, at: now.Add(-max(each.Age, 0)).UnixNano(), order: uint64(i),
+		})
+	}
+	for kind, l := range old {
+		for l != nil && l.items.len() > 0 {
+			each := l.items.pop()
+			each.order += uint64(len(theirs.Items))
+			r.order = max(r.order, each.order)
+			h.append(r, Kind(kind), each)
+		}
+	}
+	h.expireRing(r, now.UnixNano())
+	h.bound(r)
+}
+
+// join lowers the floors to another node's where what is above them there joins what is here. It gives those before
+// that: what is to be taken over is not above them.
+func (m *Mark) join(their *Mark) (limits Floors) {
+	for kind := range limits {
+		if their.Top >= m.Floors[kind] {
+			limits[kind] = m.Floors[kind]
+			m.Floors[kind] = min(m.Floors[kind], their.Floors[kind])
+		}
+	}
+	return limits
+}
+
+// adopt takes over a publication as one of those of its kinds that lack it.
+func (h *Hub) adopt(r *ring, p *Publication, limits map[uint64]Floors, each remembered) {
+	for kind := range Kind(Kinds) {
+		if !p.Is(kind) || p.Stamp.Number == 0 || p.Stamp.Number > limits[p.Stamp.Origin][kind] {
 			continue
 		}
-		size := p.size()
-		r.items.push(remembered{p: p, at: now.Add(-max(each.Age, 0)).UnixNano(), size: size})
-		r.bytes += size
-		h.counts.historyBytes.Add(int64(size))
+		if r.lanes[kind] == nil {
+			r.lanes[kind] = &lane{bounds: r.begun}
+		}
+		each.size = p.size(kind)
+		h.append(r, kind, each)
 	}
-	for old.len() > 0 {
-		r.items.push(old.pop())
-	}
-	h.expireRing(r, now)
-	h.bound(r)
 }

@@ -114,20 +114,23 @@ type Stamp struct {
 	Number, Previous uint64
 }
 
-// size is about what it takes of memory, with one more form of the message, and of the WebSocket's, that members have
-// made of them.
-func (p *Publication) size() int {
-	n := 300 + len(p.Position.Origins) + len(p.Stream) + len(p.ID) + len(p.PrevID)
-	if p.Message != nil {
+// size is about what it takes of memory as one of a kind, with one more form of the message, and of the WebSocket's,
+// that members have made of them.
+func (p *Publication) size(kind Kind) int {
+	n := 300 + len(p.Position.Origins) + len(p.ID) + len(p.PrevID)
+	switch kind {
+	case Messages:
 		n += messageCost + 2*p.Message.Size()
-	}
-	if p.Socket != nil {
+	case Sockets:
 		n += 4 * len(p.Socket.Data) // a frame is kept with it, mostly one and not compressed; and both again as Placed
-	}
-	if r := p.Response; r != nil {
-		n += len(r.Body) + len(r.Reason)
-		for _, field := range r.Header {
-			n += len(field[0]) + len(field[1])
+	case Streams:
+		n += len(p.Stream)
+	case Responses:
+		if r := p.Response; r != nil {
+			n += len(r.Body) + len(r.Reason)
+			for _, field := range r.Header {
+				n += len(field[0]) + len(field[1])
+			}
 		}
 	}
 	for name, value := range p.Meta {

@@ -40,8 +40,11 @@ func (h *Hub) Break(name string) {
 	if r.public {
 		h.renew(g)
 	}
-	for r.items.len() > 0 {
-		h.evict(r)
+	h.clear(r)
+	r.begun.floor = h.sequence.Add(1)
+	for _, l := range r.lanes {
+		if l != nil {
+			l.floor = r.begun.floor
+		}
 	}
-	r.floor = h.sequence.Add(1)
 }

@@ -158,7 +158,7 @@ func TestAGapIsReported(t *testing.T) {
 		History: []channel.HistoryRule{{Pattern: "room", Size: 100, Age: patience}},
 	})
 	sockets := joined(t, nodes)
-	before := nodes[1].Since("room", channel.Position{}).Now
+	before := nodes[1].Since("room", channel.Sockets, channel.Position{}).Now
 	cables[1].Deafen()
 	large := string(make([]byte, 4<<20))
 	for range 5 {
@@ -170,7 +170,7 @@ func TestAGapIsReported(t *testing.T) {
 	if s := nodes[1].Statistics(); s.Gaps != 1 {
 		t.Errorf("%+v", s)
 	}
-	if r := nodes[1].Since("room", before); r.Complete || r.Now.Epoch == before.Epoch {
+	if r := nodes[1].Since("room", channel.Sockets, before); r.Complete || r.Now.Epoch == before.Epoch {
 		t.Errorf("its history looks whole: %+v", r.Now)
 	}
 }

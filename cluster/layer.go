@@ -154,13 +154,15 @@ func (n *Node) Flush() {
 func (n *Node) Keep(group string, r channel.Retention) { n.hub.Keep(group, r) }
 
 // Since implements channel.Recaller: what this node knows by itself.
-func (n *Node) Since(group string, from channel.Position) channel.Recall {
-	return n.hub.Since(group, from)
+func (n *Node) Since(group string, kind channel.Kind, from channel.Position) channel.Recall {
+	return n.hub.Since(group, kind, from)
 }
 
 // JoinFrom implements channel.Recaller.
-func (n *Node) JoinFrom(group string, m channel.Member, from channel.Position) channel.Recall {
-	return n.hub.JoinFrom(group, m, from)
+func (n *Node) JoinFrom(
+	group string, m channel.Member, kind channel.Kind, from channel.Position,
+) channel.Recall {
+	return n.hub.JoinFrom(group, m, kind, from)
 }
 
 // Dropped counts on this node what a process of it had no room for.
@@ -170,6 +172,8 @@ func (n *Node) Dropped(group string, count int) { n.hub.Dropped(group, count) }
 func (n *Node) Sequence() uint64 { return n.hub.Sequence() }
 
 // After implements channel.Recaller.
-func (n *Node) After(groups []string, sequence uint64) (missed []*channel.Publication, complete bool) {
-	return n.hub.After(groups, sequence)
+func (n *Node) After(
+	groups []string, kind channel.Kind, sequence uint64,
+) (missed []*channel.Publication, complete bool) {
+	return n.hub.After(groups, kind, sequence)
 }

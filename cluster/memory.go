@@ -36,7 +36,7 @@ func (n *Node) remembers(to nodeID, request uint64, group string) {
 		}
 	}
 	if !own {
-		m.Marks = append(m.Marks, channel.Mark{Origin: uint64(n.id), Floor: last, Top: ofAll})
+		m.Marks = append(m.Marks, channel.Mark{Origin: uint64(n.id), Floors: channel.FloorsAt(last), Top: ofAll})
 	}
 	n.outbox.publish(n.subjects.node(to), appendMemory(head(kindRecalled, n.id), m, n.largest()))
 }
@@ -44,13 +44,11 @@ func (n *Node) remembers(to nodeID, request uint64, group string) {
 // appendMemory writes as much as there is room for: the newest.
 func appendMemory(dst []byte, m memory, most int) []byte {
 	items := make([][]byte, 0, len(m.Items))
-	floors := map[uint64]uint64{}
+	left := map[uint64]channel.Floors{}
 	for i, each := range slices.Backward(m.Items) {
 		item, err := appendRemembered(nil, each)
 		if most -= len(item); err != nil || most < maxBatch/2 {
-			for _, left := range m.Items[:i+1] {
-				floors[left.Publication.Stamp.Origin] = left.Publication.Stamp.Number
-			}
+			leave(left, m.Items[:i+1])
 			break
 		}
 		items = append(items, item)
@@ -59,14 +57,30 @@ func appendMemory(dst []byte, m memory, most int) []byte {
 	dst = appendUint(appendUint(dst, uint64(m.Size)), uint64(m.Age.Milliseconds()))
 	dst = appendUint(dst, uint64(len(m.Marks)))
 	for _, each := range m.Marks {
-		dst = appendUint(dst, each.Origin)
-		dst = appendUint(appendUint(dst, max(each.Floor, floors[each.Origin])), each.Top)
+		dst = appendUint(appendUint(dst, each.Origin), each.Top)
+		for kind, floor := range each.Floors {
+			dst = appendUint(dst, max(floor, left[each.Origin][kind]))
+		}
 	}
 	dst = appendUint(dst, uint64(len(items)))
 	for _, item := range slices.Backward(items) {
 		dst = append(dst, item...)
 	}
 	return dst
+}
+
+// leave notes which publications there is no room for.
+func leave(left map[uint64]channel.Floors, items []channel.Remembered) {
+	for _, each := range items {
+		p := each.Publication
+		floors := left[p.Stamp.Origin]
+		for kind := range floors {
+			if p.Is(channel.Kind(kind)) {
+				floors[kind] = p.Stamp.Number
+			}
+		}
+		left[p.Stamp.Origin] = floors
+	}
 }
 
 func appendRemembered(dst []byte, each channel.Remembered) ([]byte, error) {
@@ -83,7 +97,11 @@ func (r *reader) memory() (m memory, err error) {
 	m.Size = int(min(r.uint(), maxRemembered))
 	m.Age = r.duration()
 	for range r.count(maxMarks) {
-		m.Marks = append(m.Marks, channel.Mark{Origin: r.uint(), Floor: r.uint(), Top: r.uint()})
+		mark := channel.Mark{Origin: r.uint(), Top: r.uint()}
+		for kind := range mark.Floors {
+			mark.Floors[kind] = r.uint()
+		}
+		m.Marks = append(m.Marks, mark)
 	}
 	for range r.count(maxRemembered) {
 		m.Items = append(m.Items, r.remembered())

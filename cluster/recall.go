@@ -22,6 +22,7 @@ type recalls struct {
 
 // waiter is somebody who wants to know what was published after a position.
 type waiter struct {
+	kind channel.Kind
 	from channel.Position
 	done func(channel.Recall)
 	due  time.Time
@@ -99,14 +100,14 @@ func (r *recalls) answered(waiters int) {
 }
 
 // Recall implements channel.Recaller.
-func (n *Node) Recall(group string, from channel.Position, done func(channel.Recall)) {
-	found := n.hub.Since(group, from)
+func (n *Node) Recall(group string, kind channel.Kind, from channel.Position, done func(channel.Recall)) {
+	found := n.hub.Since(group, kind, from)
 	young := time.Since(n.started) < n.options.Timeout // the bus may be there in a moment
 	if len(group) > maxName || !n.outbox.isUp() && !young || !n.worthAsking(group, from, found) {
 		done(found)
 		return
 	}
-	who := waiter{from, done, time.Now().Add(min(2*n.options.Timeout, maxWait))}
+	who := waiter{kind, from, done, time.Now().Add(min(2*n.options.Timeout, maxWait))}
 	if !n.recalls.want(group, &who) {
 		done(found)
 	}
@@ -155,7 +156,7 @@ func (n *Node) recall(now time.Time) {
 func (n *Node) answer(group string, f *fetch, ready func(channel.Recall, waiter) bool) {
 	var later []waiter
 	for _, each := range f.waiters {
-		if found := n.hub.Since(group, each.from); ready(found, each) {
+		if found := n.hub.Since(group, each.kind, each.from); ready(found, each) {
 			each.done(found)
 		} else {
 			later = append(later, each)
@@ -238,9 +239,9 @@ func (n *Node) fetched(group string, f *fetch, now time.Time) {
 // begins has a group remember that others remember: somebody was told to keep it (Keep). False: it did before.
 func (n *Node) begins(group string, f *fetch) bool {
 	for _, each := range f.answers {
-		if each.Size > 0 && n.hub.Since(group, channel.Position{}).Now.Epoch == 0 {
+		if each.Size > 0 && n.hub.Since(group, channel.Messages, channel.Position{}).Now.Epoch == 0 {
 			n.hub.Keep(group, each.Retention)
-			return n.hub.Since(group, channel.Position{}).Now.Epoch != 0
+			return n.hub.Since(group, channel.Messages, channel.Position{}).Now.Epoch != 0
 		}
 	}
 	return false

@@ -59,7 +59,7 @@ func through(t *testing.T, p channel.Position) channel.Position {
 func recall(t *testing.T, n running, group string, from channel.Position) channel.Recall {
 	t.Helper()
 	answered := make(chan channel.Recall, 1)
-	n.Recall(group, through(t, from), func(found channel.Recall) { answered <- found })
+	n.Recall(group, channel.Sockets, through(t, from), func(found channel.Recall) { answered <- found })
 	select {
 	case found := <-answered:
 		return found
@@ -74,7 +74,7 @@ func settled(t *testing.T, group string, nodes ...running) {
 	t.Helper()
 	for _, n := range nodes {
 		eventually(t, n.Name()+" has asked the others", func() bool {
-			return n.Since(group, channel.Position{}).Now.Origins != ""
+			return n.Since(group, channel.Sockets, channel.Position{}).Now.Origins != ""
 		})
 	}
 }
@@ -101,7 +101,7 @@ func TestRecallOnAnotherNode(t *testing.T) {
 	nodes := run(t, []bus.Bus{cables[0], cables[1], cables[2]}, prefix, remembering)
 	sockets := joined(t, nodes)
 	settled(t, "room", nodes...)
-	before := nodes[0].Since("room", channel.Position{}).Now
+	before := nodes[0].Since("room", channel.Sockets, channel.Position{}).Now
 	for i, word := range []string{"1", "2", "3"} {
 		say(nodes[i], word)
 		for _, s := range sockets {
@@ -111,7 +111,7 @@ func TestRecallOnAnotherNode(t *testing.T) {
 	for _, n := range nodes {
 		expect(t, n.Name(), recall(t, n, "room", before), "1", "2", "3")
 	}
-	now := nodes[0].Since("room", channel.Position{}).Now
+	now := nodes[0].Since("room", channel.Sockets, channel.Position{}).Now
 	for _, n := range nodes {
 		expect(t, "nothing was missed", recall(t, n, "room", now))
 	}
@@ -140,7 +140,7 @@ func TestRecallThatCannotBe(t *testing.T) {
 	nodes := inMemory(t, 2, few)
 	sockets := joined(t, nodes)
 	settled(t, "room", nodes...)
-	before := nodes[0].Since("room", channel.Position{}).Now
+	before := nodes[0].Since("room", channel.Sockets, channel.Position{}).Now
 	for _, word := range []string{"1", "2", "3"} {
 		say(nodes[0], word)
 	}
@@ -172,13 +172,13 @@ func TestRecallOfAKeptGroup(t *testing.T) {
 	nodes := inMemory(t, 2, channel.Options{})
 	nodes[0].Keep("kept", channel.Retention{Size: 10, Age: time.Hour})
 	settled(t, "kept", nodes[0])
-	before := nodes[0].Since("kept", channel.Position{}).Now
+	before := nodes[0].Since("kept", channel.Sockets, channel.Position{}).Now
 	publish := func(n running, text string) {
 		n.Publish("kept", &channel.Publication{Socket: &channel.SocketMessage{Data: []byte(text)}})
 	}
 	publish(nodes[1], "0") // has no history there
 	publish(nodes[0], "1")
-	eventually(t, "both", func() bool { return len(nodes[0].Since("kept", before).Missed) == 2 })
+	eventually(t, "both", func() bool { return len(nodes[0].Since("kept", channel.Sockets, before).Missed) == 2 })
 	found := recall(t, nodes[1], "kept", before)
 	slices.SortFunc(found.Missed, func(a, b *channel.Publication) int {
 		return bytes.Compare(a.Socket.Data, b.Socket.Data)
@@ -186,7 +186,7 @@ func TestRecallOfAKeptGroup(t *testing.T) {
 	expect(t, "there", found, "0", "1")
 	publish(nodes[1], "2")
 	publish(nodes[0], "3")
-	eventually(t, "both remember", func() bool { return len(nodes[1].Since("kept", found.Now).Missed) == 2 })
+	eventually(t, "both remember", func() bool { return len(nodes[1].Since("kept", channel.Sockets, found.Now).Missed) == 2 })
 }
 
 // Clients that go from server to server while everybody publishes get each message once, and those of each publisher in
@@ -197,7 +197,7 @@ func TestRecallFromNodeToNode(t *testing.T) {
 	nodes := inMemory(t, 3, remembering)
 	joined(t, nodes)
 	settled(t, "room", nodes...)
-	position := nodes[0].Since("room", channel.Position{}).Now
+	position := nodes[0].Since("room", channel.Sockets, channel.Position{}).Now
 	var publishing sync.WaitGroup
 	var clients sync.WaitGroup
 	for i, n := range nodes {
@@ -225,7 +225,7 @@ func travel(t *testing.T, nodes []running, c, hops int, last channel.Position, t
 		r := &reader{}
 		n.Join("room", r)
 		answered := make(chan channel.Recall, 1)
-		n.Recall("room", through(t, last), func(found channel.Recall) { answered <- found })
+		n.Recall("room", channel.Sockets, through(t, last), func(found channel.Recall) { answered <- found })
 		found := <-answered
 		if !found.Complete {
 			t.Errorf("client %d on %s: %q is not known; it is at %q", c, n.Name(), last, found.Now)
@@ -270,7 +270,7 @@ func TestRecallOfAQuietGroup(t *testing.T) {
 	}
 	nodes[0].Join("quiet", &socket{})
 	settled(t, "quiet", nodes[0])
-	before := nodes[0].Since("quiet", channel.Position{}).Now
+	before := nodes[0].Since("quiet", channel.Sockets, channel.Position{}).Now
 	publish(nodes[1], "lively", "a")
 	publish(nodes[0], "quiet", "1")
 	expect(t, "on one that has published elsewhere", recall(t, nodes[1], "quiet", before), "1")

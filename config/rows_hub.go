@@ -61,7 +61,7 @@ func historyRows() []Setting {
 		{
 			Key: "history_group_memory", Flags: []string{"history-group-memory"}, Kind: KindSize, Default: "1MiB", Unit: "bytes",
 			Min: "1KiB", Max: "1TiB", Group: group,
-			Help:  "Memory for the history of one group. Beyond it the group forgets the oldest.",
+			Help:  "Memory for the history of one group. Beyond it the group forgets the oldest of the form that takes the most: of messages, WebSocket messages, events or answers for polls.",
 			field: func(c *Config) any { return &c.HistoryGroupMemory },
 		},
 		{

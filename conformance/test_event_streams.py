@@ -130,6 +130,26 @@ def test_a_client_that_comes_back_too_late_is_told(serve: Serve, app: str) -> No
 
 
 @pytest.mark.parametrize("app", APPS)
+def test_what_other_readers_get_displaces_nothing(serve: Serve, app: str) -> None:
+    """Messages, events and answers for polls of one group are remembered each for those who read them."""
+    server = serve(app, "-w", "1", "--history", "room=3/1h")
+    with Source(server) as source:
+        say(server, "1")
+        assert source.take(1) == ["1"]
+    for text in ("m1", "m2"):
+        server.get(f"/send?text={text}")
+    for _ in range(8):
+        server.get("/polled")
+    say(server, "2", "3", "4")
+    for n in range(3, 5):
+        server.get(f"/send?text=m{n}")
+    assert server.get("/history").text == "m2 m3 m4"
+    source.open()
+    assert source.take(3) == ["2", "3", "4"]
+    source.close()
+
+
+@pytest.mark.parametrize("app", APPS)
 def test_over_http2(serve: Serve, app: str, tmp_path: Path) -> None:
     cert, key = Authority(tmp_path).issue("localhost")
     server = serve(app, "-w", "1", "--history", "*=10/1h", "--certfile", str(cert), "--keyfile", str(key))

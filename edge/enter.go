@@ -153,12 +153,12 @@ func (c *conn) recall(t *talk, group, since string) {
 	}
 	joins := func() {
 		c.recalling(true)
-		complete := c.server.options.Layer.JoinFrom(group, c, from).Complete
+		complete := c.server.options.Layer.JoinFrom(group, c, channel.Sockets, from).Complete
 		c.recalling(false)
 		c.recalled(t, group, complete || since == "")
 	}
 	answered := make(chan struct{})
-	c.server.options.Layer.Recall(group, from, func(channel.Recall) { close(answered) })
+	c.server.options.Layer.Recall(group, channel.Sockets, from, func(channel.Recall) { close(answered) })
 	select {
 	case <-answered:
 		joins()

@@ -13,13 +13,13 @@ import (
 
 // Hub is where those who hold an answer hear of what is published.
 type Hub interface {
-	// JoinFrom makes m a member of a group, after delivering to it what was published there after a position.
-	JoinFrom(group string, m channel.Member, from channel.Position) channel.Recall
+	// JoinFrom makes m a member of a group, after delivering to it what of a kind was published there after a position.
+	JoinFrom(group string, m channel.Member, kind channel.Kind, from channel.Position) channel.Recall
 	// Leave ends that. It may be called with the locks of a connection held.
 	Leave(group string, m channel.Member)
-	// Recall gives what was published after a position, after asking other servers where this one does not know: done is
-	// called once, at once or soon, and must not block.
-	Recall(group string, from channel.Position, done func(channel.Recall))
+	// Recall gives what of a kind was published after a position, after asking other servers where this one does not
+	// know: done is called once, at once or soon, and must not block.
+	Recall(group string, kind channel.Kind, from channel.Position, done func(channel.Recall))
 	// Sequence is the position of what was published last.
 	Sequence() uint64
 }
@@ -194,8 +194,12 @@ func (h *hold) join() {
 		h.joinSince()
 		return
 	}
+	kind := channel.Streams
+	if h.in.Mode == grip.Response {
+		kind = channel.Responses
+	}
 	for i := range h.listener.Channels {
-		recall := h.holds.Hub.JoinFrom(h.listener.Channels[i].Name, h, channel.Position{Sequence: h.cursor})
+		recall := h.holds.Hub.JoinFrom(h.listener.Channels[i].Name, h, kind, channel.Position{Sequence: h.cursor})
 		if !recall.Complete {
 			h.mu.Lock()
 			h.lost = true

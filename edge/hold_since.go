@@ -76,7 +76,7 @@ func (h *hold) joinSince() {
 			h.joinFrom(place.Group, channel.Position{Sequence: h.cursor}, true)
 			continue
 		}
-		h.holds.Hub.Recall(place.Group, from, func(found channel.Recall) { answered <- found })
+		h.holds.Hub.Recall(place.Group, channel.Streams, from, func(found channel.Recall) { answered <- found })
 		select {
 		case found := <-answered:
 			h.joinAfter(place.Group, from, first, found)
@@ -104,7 +104,7 @@ func (h *hold) joinAfter(group string, from channel.Position, first bool, found 
 
 // joinFrom joins a group, and puts its past, a mark for the end of that, and what has come since into the inbox.
 func (h *hold) joinFrom(group string, from channel.Position, gap bool) {
-	recall := h.holds.Hub.JoinFrom(group, h, from)
+	recall := h.holds.Hub.JoinFrom(group, h, channel.Streams, from)
 	past := 0
 	for _, p := range recall.Missed {
 		if streams(p) {

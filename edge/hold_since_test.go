@@ -314,12 +314,12 @@ type distant struct {
 	asked chan func()
 }
 
-func (d *distant) Recall(group string, from channel.Position, done func(channel.Recall)) {
+func (d *distant) Recall(group string, kind channel.Kind, from channel.Position, done func(channel.Recall)) {
 	if group == "room" {
-		d.asked <- func() { d.Hub.Recall(group, from, done) }
+		d.asked <- func() { d.Hub.Recall(group, kind, from, done) }
 		return
 	}
-	d.Hub.Recall(group, from, done)
+	d.Hub.Recall(group, kind, from, done)
 }
 
 func TestStreamGoesOnWhileOthersAreAsked(t *testing.T) {

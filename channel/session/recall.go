@@ -55,19 +55,16 @@ func (s *Session) recall(token uint32, group, text string) {
 		from, valid = channel.ParsePosition(text)
 	}
 	if valid {
-		s.hub.Recall(group, from, func(found channel.Recall) { s.recalled(token, text != "", found) })
+		s.hub.Recall(group, channel.Messages, from, func(found channel.Recall) { s.recalled(token, text != "", found) })
 		return
 	}
-	s.recalled(token, true, channel.Recall{Now: s.hub.Since(group, from).Now})
+	s.recalled(token, true, channel.Recall{Now: s.hub.Since(group, channel.Messages, from).Now})
 }
 
 func (s *Session) recalled(token uint32, after bool, found channel.Recall) {
 	var messages []wire.Recalled
 	size := 0
 	for _, p := range slices.Backward(found.Missed) {
-		if p.Message == nil {
-			continue // not for processes
-		}
 		data, err := p.Message.In(s.codec)
 		if size += len(data); err != nil || size > s.options.Window {
 			found.Complete = false

@@ -79,7 +79,7 @@ func TestHistoryOverASession(t *testing.T) {
 		p.say(m)
 	}
 	hub.Publish("room", &channel.Publication{Stream: []byte("not for processes")})
-	all := hub.Since("room", channel.Position{})
+	all := hub.Since("room", channel.Messages, channel.Position{})
 	if len(all.Missed) != 2 {
 		t.Fatalf("the group remembers %d publications", len(all.Missed))
 	}
@@ -166,7 +166,7 @@ func TestPositionsOfWhatIsDelivered(t *testing.T) {
 		t.Errorf("a group that remembers nothing: %q", answer)
 	}
 	hub.Keep("room", channel.Retention{Size: 1, Age: time.Minute})
-	if err := words(p.say(publish), "__position__", hub.Since("room", channel.Position{}).Now.String()); err != nil {
+	if err := words(p.say(publish), "__position__", hub.Since("room", channel.Messages, channel.Position{}).Now.String()); err != nil {
 		t.Error(err)
 	}
 }

@@ -109,6 +109,14 @@ var ErrNoRoom = errors.New("the server holds as much for channels and groups as 
 // ErrAway says that a message for a process of another server could not be sent.
 var ErrAway = errors.New("the bus between the servers is away, or has no room: the message was not sent; try again")
 
+// TooLargeError says that a message for a process of another server is longer than what goes there.
+type TooLargeError struct{ Limit int }
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("this is too large for the bus between the servers, where at most %d bytes go: send less, or its "+
+		"name, or raise bus_buffer, of which it may take half", e.Limit)
+}
+
 // FullError says that a channel has as many messages that nobody has read as it may have.
 type FullError struct {
 	Channel  string

@@ -42,15 +42,18 @@ func (n *Node) Send(name string, m *channel.Message, done func(error)) {
 		done(err)
 		return
 	}
-	if len(data)+maxName+64 > n.largest() || len(name) > maxName {
+	if most := n.largest() - maxName - envelopeRoom; len(data) > most || len(name) > maxName {
 		n.counts.tooLarge.Add(1)
-		done(ErrTooLarge)
+		done(&channel.TooLargeError{Limit: most})
 		return
 	}
 	n.call(n.subjects.process(id), kindSend, func(dst []byte) []byte {
 		return appendText(appendTerms(appendText(dst, name), m.Terms()), data)
 	}, func(a answer) { done(a.err(name)) }, done)
 }
+
+// envelopeRoom is for what goes with a message besides its name.
+const envelopeRoom = 64
 
 // knows says whether a process is here, or is nowhere: there is nobody else to ask.
 func (n *Node) knows(id string) bool {

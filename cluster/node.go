@@ -23,10 +23,6 @@ var (
 var ErrRefused = errors.New("the process that the channel belongs to, on another server, did not take it; " +
 	"its log says why")
 
-// ErrTooLarge says that something is larger than other nodes can be told.
-var ErrTooLarge = errors.New("this is too large for the bus between the servers: send less, or its name, " +
-	"or raise bus_buffer, of which it may take half")
-
 // Options are what a node is called, and its bounds. Zero means the default.
 type Options struct {
 	Bus bus.Bus

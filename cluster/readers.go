@@ -41,7 +41,7 @@ func (r *remote) close(name string) {
 func (r *remote) Take(name string, m *channel.Message, done func(error)) {
 	done(nil)
 	data, err := m.In(wire.Msgpack)
-	if err != nil || len(data)+maxName+64 > r.node.largest() || len(name) > maxName {
+	if err != nil || len(data)+maxName+envelopeRoom > r.node.largest() || len(name) > maxName {
 		r.node.counts.tooLarge.Add(1)
 		r.node.hub.Read(name, r, 1)
 		return

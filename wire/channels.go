@@ -75,6 +75,8 @@ const (
 	VerdictTooLarge Verdict = 3 // the message is longer than n bytes
 	VerdictTaken    Verdict = 4 // another process has the id
 	VerdictAway     Verdict = 5 // the process is on another server, which cannot be reached now
+	// VerdictBeyondBus: the process is on another server, and the message longer than the n bytes that go there.
+	VerdictBeyondBus Verdict = 6
 )
 
 // maxName bounds the names of channels and groups, in bytes. Python's rule is 99 characters of any alphabet.

@@ -216,11 +216,14 @@ func (s *Session) answer(token uint32, verdict wire.Verdict, n int) {
 func (s *Session) verdictFor(token uint32) func(error) {
 	return func(err error) {
 		full, isFull := errors.AsType[*channel.FullError](err)
+		large, isLarge := errors.AsType[*channel.TooLargeError](err)
 		switch {
 		case err == nil:
 			s.answer(token, wire.VerdictDone, 0)
 		case isFull:
 			s.answer(token, wire.VerdictFull, full.Capacity)
+		case isLarge:
+			s.answer(token, wire.VerdictBeyondBus, large.Limit)
 		case errors.Is(err, channel.ErrNoRoom):
 			s.answer(token, wire.VerdictFull, 0)
 		case errors.Is(err, channel.ErrAway):

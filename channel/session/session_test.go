@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -192,4 +193,20 @@ func TestWhatAProcessDropsIsCountedByGroup(t *testing.T) {
 	if got := hub.Drops(); len(got) != 1 || got[0] != want {
 		t.Errorf("drops are %v, expected %v", got, want)
 	}
+}
+
+// longway is a hub from which only short messages go to other servers.
+type longway struct{ *channel.Hub }
+
+func (longway) Send(_ string, _ *channel.Message, done func(error)) {
+	done(fmt.Errorf("on the way: %w", &channel.TooLargeError{Limit: 100}))
+}
+
+func TestAMessageThatIsTooLongForTheBus(t *testing.T) {
+	t.Parallel()
+	s := connect(t, longway{channel.New(channel.Options{})}, session.Options{})
+	s.say(int(wire.KindAttach), 1, "a")
+	s.hears("P\xd2\x00\x00\x00\x01")
+	s.say(int(wire.KindChannelSend), 2, "elsewhere.b!c", "\x80", 0, 0)
+	s.hears("P\xd2\x00\x00\x00\x02\xd2\x00\x00\x00\x06\xd2\x00\x00\x00\x64")
 }

@@ -39,7 +39,7 @@ from .recall import leave as leave
 from .recall import presence as presence
 from .recall import watchers as watchers
 from .session import LOST, Session
-from .waiting import TaskWaiter, Waiter, blocking_waiter
+from .waiting import SILENT, TaskWaiter, Waiter, blocking_waiter
 
 PATIENCE: Final = 10.0  # seconds for another process to take a message
 
@@ -138,6 +138,8 @@ class Endpoint:
                 await waiter.future
             else:
                 await asyncio.wait((waiter.future,), timeout=patience)
+                if not waiter.future.done():
+                    waiter.verdict = SILENT
         return waiter
 
     # For threads and greenlets.
@@ -198,8 +200,8 @@ class Endpoint:
         not_on_a_loop(name, f"await a{name}(...)")
         waiter = blocking_waiter(greenlets())
         try:
-            if begin(waiter):
-                waiter.wait(PATIENCE)
+            if begin(waiter) and not waiter.wait(PATIENCE):
+                waiter.verdict = SILENT
         finally:
             waiter.close()
         return waiter
@@ -232,6 +234,18 @@ def _judge(waiter: Waiter, name: str, data: str | bytes = b"") -> None:
         raise NoServer(
             f"{name} is not of this server, and the bus to the other servers is away, or has no room: nothing was "
             "sent; try again"
+        )
+    if verdict == wire.VERDICT_BEYOND_BUS:
+        raise MessageTooLarge(
+            f"the message for {name} is too long for the bus to the server that it belongs to, which takes at most "
+            f"{waiter.number} bytes (half of bus_buffer): put what it carries into a file or a database, and send "
+            "its name"
+        )
+    if verdict == SILENT:
+        raise TimeoutError(
+            f"nobody has answered about {name} for {PATIENCE:.0f} s: the server, or the process that has it, hangs or "
+            "is overloaded (backline ps). What was asked for may have been done, or be done yet: look before you "
+            "repeat it"
         )
     if verdict == LOST:
         raise NoServer(f"the server went while it was asked about {name}; try again when it runs")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, Final
 
 from . import begun, wire
@@ -21,6 +22,8 @@ from .sockets import Socket, Sockets
 _CONNECT: Final = 0
 _DISCONNECT: Final = 2
 _EVENTS: Final = ("connect", "receive", "disconnect", "gap")
+
+_TELL: Final = 60.0  # seconds between two lines about handlers that do not decide
 
 NOT_HERE: Final = b"Here are WebSockets and nothing else.\n"
 
@@ -34,6 +37,7 @@ class Runner:
         self.begun = begun.nowhere()
         self.given_up: type[BaseException] | tuple[()] = ()  # what the loop ends an event with, where it can
         self.limit: int = settings.get("websocket_state", 4096)
+        self.undecided = float("-inf")  # when a handler that neither accepts nor refuses was last told of
         self.scope = Scopes(None, settings).scope
         self.run: Callable[[Awaitable[Any]], Any] = _on_own_loop
 
@@ -110,8 +114,20 @@ class Occasion:
         return None if handler is None else handler(self.socket, *arguments, **parameters)
 
     def answer(self) -> wire.Outgoing:
+        if self._event == _CONNECT and not self.socket._accepted and not self.socket._closed:
+            self._tell_undecided()
         actions, state = self.socket._end()
         return (wire.ACTED, self.stream, actions, state)
+
+    def _tell_undecided(self) -> None:
+        """Say, once a minute, that a client got 403 because nobody decided: else nothing would."""
+        now = monotonic()
+        if now - self._runner.undecided >= _TELL:
+            self._runner.undecided = now
+            sys.stderr.write(
+                f"the connect handler of the WebSocket {self.socket.path} has called neither accept() nor refuse(): "
+                "the client gets 403; call one of them\n"
+            )
 
     def doing(self) -> str:
         return f"handling the event {_EVENTS[self._event]!r} of the WebSocket {self.socket.path}"

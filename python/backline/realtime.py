@@ -30,7 +30,7 @@ from .parallel import greenlets, not_on_a_loop
 from .payload import MessageTooLarge as MessageTooLarge
 from .payload import too_large
 from .session import LOST
-from .waiting import TaskWaiter, Waiter, blocking_waiter
+from .waiting import SILENT, TaskWaiter, Waiter, blocking_waiter
 
 PATIENCE: Final = 10.0  # seconds for the server to say that it has published
 LONGEST: Final = 86_400  # seconds
@@ -109,8 +109,8 @@ def publish(group: str, body: Any = None, **forms: Any) -> None:
     not_on_a_loop("publish", "await apublish(...)")
     waiter = blocking_waiter(greenlets())
     try:
-        if connection.current().items(waiter, data):
-            waiter.wait(PATIENCE)
+        if connection.current().items(waiter, data) and not waiter.wait(PATIENCE):
+            waiter.verdict = SILENT
     finally:
         waiter.close()
     _judge(waiter, group, data)
@@ -128,6 +128,8 @@ async def apublish(group: str, body: Any = None, **forms: Any) -> None:
     waiter = TaskWaiter(asyncio.get_running_loop())
     if session.items(waiter, data):
         await asyncio.wait((waiter.future,), timeout=PATIENCE)
+        if not waiter.future.done():
+            waiter.verdict = SILENT
     _judge(waiter, group, data)
 
 
@@ -136,6 +138,12 @@ def _judge(waiter: Waiter, group: str, data: bytes) -> None:
         raise too_large(len(data), waiter.number)
     if waiter.verdict == wire.VERDICT_INVALID:
         raise ValueError(f"the server cannot publish that to {group}: its log says why")
+    if waiter.verdict == SILENT:
+        raise TimeoutError(
+            f"the server has not answered for {PATIENCE:.0f} s that it has published to {group}: it hangs or is "
+            "overloaded (backline ps). It may have published, or do so yet: give publications an id before you "
+            "repeat them"
+        )
     if waiter.verdict == LOST:
         raise NoServer(f"the server went while it was asked to publish to {group}; try again when it runs")
 

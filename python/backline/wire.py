@@ -126,6 +126,7 @@ VERDICT_INVALID: Final = 2
 VERDICT_TOO_LARGE: Final = 3
 VERDICT_TAKEN: Final = 4
 VERDICT_AWAY: Final = 5
+VERDICT_BEYOND_BUS: Final = 6
 
 WINDOW: Final = 256 * 1024  # bytes of a request's body that may be under way before READ asks for more
 MESSAGE_COST: Final = 64  # what a WebSocket message takes of a window besides its length: empty ones are not free

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from backline import channels, payload, wire
+from backline import channels, connection, payload, realtime, wire
 from backline.mailbox import Box, Limits, layer_of, new_name, owner_of
 from backline.session import LOST, Session
 from backline.waiting import ThreadWaiter
@@ -283,3 +284,34 @@ def test_synchronous_forms_stop_no_loop() -> None:
             channels.receive("thumbs")
 
     asyncio.run(test())
+
+
+def test_no_answer_is_an_error(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of whatever waits for the server, and names what was asked."""
+    monkeypatch.setattr(connection, "current", lambda: hub.session)
+    monkeypatch.setattr(hub.session, "answered", lambda: True)
+    for module in (channels, realtime):
+        monkeypatch.setattr(module, "PATIENCE", 0.01)
+    end = channels.Endpoint()
+    calls: list[Callable[[], Any]] = [
+        lambda: end.send("thumbs", {"a": 1}),
+        lambda: asyncio.run(end.asend("thumbs", {"a": 1})),
+        lambda: end.group_send("thumbs", {"a": 1}),
+        lambda: end.group_broadcast("thumbs", "a"),
+        lambda: end.group_add("thumbs", hub.new()),
+        lambda: end.group_add("thumbs", "nobodys"),
+        lambda: realtime.publish("thumbs", "a"),
+        lambda: asyncio.run(realtime.apublish("thumbs", "a")),
+    ]
+    for call in calls:
+        with pytest.raises(TimeoutError, match=r"answered.*(thumbs|nobodys|specific).*may have"):
+            call()
+    end.group_discard("thumbs", hub.new())  # which waits for nothing
+
+
+def test_a_message_that_is_too_long_for_the_bus(hub: Hub) -> None:
+    waiter = ThreadWaiter()
+    hub.session.ask(waiter, wire.CHANNEL_SEND, "elsewhere.x!y", b"")
+    waiter.verdict, waiter.number = wire.VERDICT_BEYOND_BUS, 1000
+    with pytest.raises(channels.MessageTooLarge, match=r"elsewhere\.x!y .* at most 1000 bytes \(half of bus_buffer\)"):
+        channels._judge(waiter, "elsewhere.x!y")

@@ -316,3 +316,26 @@ def test_wrong_ways_to_enter(how: dict[str, Any], error: type[Exception]) -> Non
     [acted] = Server(chat).connect()
     assert raised == [error]
     assert len(acted[2]) == 1, "nothing is done but what was done before"
+
+
+def test_a_connect_handler_that_does_not_decide_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Once a minute, and not one that refuses or fails."""
+    chat = Sockets()
+
+    @chat.connect("/<what>")
+    def joined(socket: Socket, what: str) -> None:
+        if what == "refuses":
+            socket.refuse(401)
+        elif what == "accepts":
+            socket.accept()
+
+    server = Server(chat)
+    for what in ("refuses", "accepts"):
+        server.connect(path=f"/{what}")
+    server.connect(path="/unknown/route")
+    assert capsys.readouterr().err == ""
+    for _ in range(2):
+        [acted] = server.connect(path="/forgets")
+        assert acted[2] == []
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("the connect handler of the WebSocket /forgets has called neither")

@@ -304,6 +304,20 @@ def eventually(check: Callable[[], object], what: str, timeout: float = PATIENCE
         pause.wait(0.02)
 
 
+def within_a_second(check: Callable[[], bool], what: str) -> None:
+    """Poll for a state that has to be there a second from now: no later look may find another one. How long the look
+    itself takes is the machine's business."""
+    begun = time.monotonic()
+
+    def right() -> bool:
+        asked = time.monotonic() - begun
+        found = check()
+        assert found or asked < 1, f"{what}: not after {asked:.2f} s"
+        return found
+
+    eventually(right, what)
+
+
 def in_parallel(count: int, work: Callable[[int], object]) -> list[object]:
     """Run ``work(0)`` to ``work(count - 1)`` at once; results in order; the first exception is raised."""
     results: list[object] = [None] * count

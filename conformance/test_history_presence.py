@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from threading import Event, Thread
@@ -13,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from harness import PATIENCE, Server, eventually
+from harness import PATIENCE, Server, eventually, within_a_second
 from sockets import connect
 from test_health import Operator, with_admin
 
@@ -74,9 +73,7 @@ def test_presence_is_right_a_second_after_a_crash(serve: Serve) -> None:
     victim = by["phone"]
     left = sorted(socket for socket, pid in by.items() if pid != victim)
     os.kill(victim, signal.SIGKILL)
-    killed = time.monotonic()
-    eventually(lambda: sockets(server, left), "only those of the other worker being there")
-    assert time.monotonic() - killed < 1
+    within_a_second(lambda: sockets(server, left), "only those of the other worker being there")
 
 
 def sockets(server: Server, want: list[str]) -> bool:

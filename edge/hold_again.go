@@ -24,14 +24,10 @@ func (h *hold) nextAgain(now int64) (verdict, *channel.Response, []byte) {
 	if h.leaving {
 		return verdictAnswer, &h.in.Answer, nil
 	}
-	h.mu.Lock()
-	f := h.fetched
-	h.fetched = nil
-	h.mu.Unlock()
+	f := h.answered()
 	if f == nil {
 		return verdictWait, nil, nil
 	}
-	h.fetching = false
 	in := f.read()
 	switch {
 	case in == nil, in.Mode == grip.Stream, in.Mode == grip.Pass && in.Next.URI != "":

@@ -123,16 +123,24 @@ func (h *hold) fetch() (verdict, *channel.Response, []byte) {
 	return verdictFetch, nil, nil
 }
 
-// nextFetched waits for what was asked for and goes on with it.
-func (h *hold) nextFetched(now int64) (verdict, *channel.Response, []byte) {
+// answered gives what the application has said to that, once; nil while it has not.
+func (h *hold) answered() *inquiry {
 	h.mu.Lock()
 	f := h.fetched
 	h.fetched = nil
 	h.mu.Unlock()
+	if f != nil {
+		h.fetching = false
+	}
+	return f
+}
+
+// nextFetched waits for what was asked for and goes on with it.
+func (h *hold) nextFetched(now int64) (verdict, *channel.Response, []byte) {
+	f := h.answered()
 	if f == nil {
 		return verdictWait, nil, nil
 	}
-	h.fetching = false
 	in := f.instruct()
 	if in == nil {
 		return verdictEnd, nil, nil

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import re
 import select
 import signal
 from collections.abc import Callable, Iterator
@@ -39,6 +42,21 @@ def test_a_function_runs_in_another_process_of_lower_priority(server: Server) ->
     there = ask(server, "/who?a=b")
     assert there["process"] != own
     assert there["given"] == {"a": "b"} and there["nice"] == 10 and there["settings"] is True
+
+
+def slice_of(pid: int) -> int:
+    """How long the kernel lets a process keep its processor, in nanoseconds."""
+    found = re.search(r"^se\.slice +: +(\d+)$", Path(f"/proc/{pid}/sched").read_text(), re.MULTILINE)
+    assert found
+    return int(found.group(1))
+
+
+def test_a_process_that_computes_gives_way_at_once(server: Server) -> None:
+    kernel = tuple(int(part) for part in platform.release().split(".")[:2])
+    if kernel < (6, 12) or not Path("/proc/self/sched").exists():
+        pytest.skip("this kernel takes no slices, or does not tell them")
+    assert slice_of(ask(server, "/who")["process"]) == 100_000
+    assert slice_of(ask(server, "/quick")) == slice_of(os.getpid())
 
 
 def test_what_it_raises_comes_back_with_its_traceback(server: Server) -> None:

@@ -18,6 +18,8 @@ type Options struct {
 	// OnDemand is for a pool that may never be needed: no worker starts before Demand, and the failure of all of them is
 	// no reason for Run to return; they are started again and again, as after a crash.
 	OnDemand bool
+	// GiveWay is for processes that compute: each gives its processor up at once to whoever wakes up there.
+	GiveWay bool
 	// Command is the interpreter and its arguments. A worker finds its connection at descriptor 3 and the control
 	// connection at descriptor 4.
 	Command []string

@@ -150,6 +150,9 @@ func (w *Worker) reason(asked Reason) Reason {
 // serve hands the worker to the observer and returns when the process has ended. The result is the reason for which it
 // was asked to end, 0 if it was not.
 func (w *Worker) serve() Reason {
+	if w.opts.GiveWay {
+		shortenSlice(w.PID)
+	}
 	w.upAt = time.Now()
 	w.setState(Up)
 	w.link = w.opts.Observer.WorkerUp(w)

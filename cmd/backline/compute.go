@@ -41,7 +41,7 @@ func (p *pools) computeFor(a *application, log *journal, d wire.Defaults) (*comp
 		Sessions: p.channels,
 	})
 	workers := own.supervise(log, newObserver(attachTo(dispatcher)), d)
-	workers.Pool, workers.OnDemand, workers.Reloaded = "compute", true, p.finishReload
+	workers.Pool, workers.OnDemand, workers.GiveWay, workers.Reloaded = "compute", true, true, p.finishReload
 	if len(p.computes) > 0 {
 		workers.Pool = "compute-" + strconv.Itoa(len(p.computes)+1)
 	}

@@ -318,7 +318,7 @@ def within_a_second(check: Callable[[], bool], what: str) -> None:
     eventually(right, what)
 
 
-def in_parallel(count: int, work: Callable[[int], object]) -> list[object]:
+def in_parallel(count: int, work: Callable[[int], object], *, patience: float = 3 * PATIENCE) -> list[object]:
     """Run ``work(0)`` to ``work(count - 1)`` at once; results in order; the first exception is raised."""
     results: list[object] = [None] * count
     failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
@@ -333,7 +333,7 @@ def in_parallel(count: int, work: Callable[[int], object]) -> list[object]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(3 * PATIENCE)
+        thread.join(patience)
     if not failures.empty():
         raise failures.get()
     return results

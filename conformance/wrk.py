@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,11 @@ class Wrk:
         lines = [line for line in output.splitlines() if line.startswith("{")]
         assert self._process.returncode == 0 and lines, f"wrk failed:\n{output}"
         return Load(**json.loads(lines[-1]))
+
+    def stop(self) -> Load:
+        """Have it end before its time; gives what it has found until now."""
+        self._process.send_signal(signal.SIGINT)
+        return self.result()
 
     def __enter__(self) -> Wrk:
         return self

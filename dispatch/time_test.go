@@ -45,6 +45,26 @@ func TestTimeoutOfAThread(t *testing.T) {
 	ahead.expectNothing()
 }
 
+// TestTimeoutBehindManyStreams: a turn looks at some of a worker's streams only, and the next one goes on there.
+func TestTimeoutBehindManyStreams(t *testing.T) {
+	b := setup(t, Options{QueueSize: 8, Timeout: time.Minute})
+	w := b.attach("asgi", 8)
+	b.Dispatcher.mu.Lock()
+	w.link.streams = make([]*Exchange, 4*lookedAtOnce+1)
+	b.Dispatcher.mu.Unlock()
+	never := b.submit("GET", "/never")
+	w.Expect(wire.KindRequest)
+	b.look(later(time.Minute))
+	never.expectNothing()
+	for range 4 {
+		b.look(later(time.Minute))
+	}
+	never.expect("fail timeout")
+	w.traced()
+	w.Expect(wire.KindCancel)
+	w.Send(dispatchtest.Tuple{wire.KindDone, 4*lookedAtOnce + 1})
+}
+
 func TestTimeoutOfATask(t *testing.T)     { timeoutOfATask(t, "asgi") }
 func TestTimeoutOfAGreenlet(t *testing.T) { timeoutOfATask(t, "gevent") }
 

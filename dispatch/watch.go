@@ -17,6 +17,7 @@ const (
 	stale         = 20 * time.Millisecond  // without a sign of life before fetched-ahead requests are taken back
 	suspicious    = 50 * time.Millisecond  // without a sign of life before other workers come first
 	cancelGrace   = 5 * time.Second        // for a cancelled task to end before its worker counts as stuck
+	lookedAtOnce  = 1000                   // streams of a worker that are looked at in one turn, the others in the next ones
 	quietTurns    = 40                     // turns without a request after which the clock stops
 	notQuickPace  = time.Second            // what a worker's pace becomes when it turns out to be stuck
 	laggardFactor = 4                      // times another worker's latency that make a worker a laggard,
@@ -181,12 +182,20 @@ func (w *WorkerConn) lastSign() time.Time {
 	return w.heard
 }
 
+// lookAtStreams looks at some streams, so that thousands of WebSockets neither cost 4 % of a broadcast to all of them
+// nor have the lock held for a millisecond: 10,000 are looked at four times a second.
 func (w *WorkerConn) lookAtStreams(now time.Time, verdicts []verdict) []verdict {
 	options := &w.dispatcher.options
-	for stream, ex := range w.streams {
+	if w.lookedAt >= len(w.streams) {
+		w.lookedAt = 0
+	}
+	first := w.lookedAt
+	w.lookedAt = min(first+lookedAtOnce, len(w.streams))
+	for i, ex := range w.streams[first:w.lookedAt] {
 		if ex == nil {
 			continue
 		}
+		stream := first + i
 		elapsed := now.Sub(ex.clock)
 		switch {
 		case ex.Job != nil:

@@ -57,6 +57,7 @@ type WorkerConn struct {
 	recalled  uint64     // of these, those that were taken back
 	stalls    Stalls
 	streams   []*Exchange
+	lookedAt  int // up to which of them the last turn has looked
 	free      []uint32
 	waiting   queue // requests of its sessions that wait for it
 	inflight  int

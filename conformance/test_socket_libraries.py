@@ -57,6 +57,18 @@ def test_flask_sock_ends(server: Server) -> None:
     server.wait_for("LookupError: in flask-sock")
 
 
+def test_threads_that_write_at_once(server: Server) -> None:
+    all_whole(server)
+
+
+def all_whole(server: Server) -> None:
+    """What several threads send at the same time comes one after the other."""
+    with connect(server, "/together") as socket:
+        came = [socket.message() for _ in range(12)]
+        assert {len(each) for each in came} == {1_000_000}
+        assert sorted((each[0], len(set(each))) for each in came) == [(n, 1) for n in range(4) for _ in range(3)]
+
+
 def test_simple_websocket_ends(server: Server) -> None:
     mark = len(server.lines)
     with connect(server, "/simple", {"Sec-WebSocket-Protocol": "chat.v1, chat.v2"}) as socket:

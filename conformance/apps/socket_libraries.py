@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from threading import Thread
 from typing import Any
 
 from flask import Flask, request
@@ -14,7 +15,7 @@ from simple_websocket import ConnectionClosed, Server
 from werkzeug.routing import Rule
 
 app = Flask(__name__)
-app.config["SOCK_SERVER_OPTIONS"] = {"ping_interval": 0.2}
+app.config["SOCK_SERVER_OPTIONS"] = {"ping_interval": 1}
 sock = Sock(app)
 sockets = Sockets(app)
 mode = "gevent" if monkey.is_module_patched("threading") else "threading"
@@ -52,6 +53,24 @@ def simple() -> str:
     except ConnectionClosed as end:
         print(f"simple ended {end.reason}\n", end="", flush=True)
     return ""
+
+
+@app.route("/together", websocket=True)
+def together() -> str:
+    """Several threads that write at once, as the library itself does: its pings come from a thread of its own."""
+    ws = Server.accept(request.environ, ping_interval=25)
+    threads = [Thread(target=repeatedly, args=(ws, number)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ws.close()
+    return ""
+
+
+def repeatedly(ws: Any, number: int) -> None:
+    for _ in range(3):
+        ws.send(bytes([number]) * 1_000_000)
 
 
 @app.route("/written", websocket=True)

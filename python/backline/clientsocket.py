@@ -24,6 +24,7 @@ class ClientSocket:
         # The server's end of it did not block, and that is a property of both.
         self.socket.settimeout(socket.getdefaulttimeout())
         self._users: list[None] = []  # one for each call that is under way
+        self._sending = threading.Lock()
         self._reader = 0  # the thread, or greenlet, that has read last
         self._ended = False  # by the library, or for good
         self._finishing: threading.Event | None = None
@@ -40,12 +41,14 @@ class ClientSocket:
             self._leave()
 
     def send(self, data: Any, flags: int = 0) -> int:
+        """Send all of it before anybody else sends: pings of a library's thread must not get into its messages."""
         self._users.append(None)
         try:
-            if self._ended:
-                raise BrokenPipeError("the client's connection has been closed")
-            self.socket.sendall(data, flags)
-            return len(data)
+            with self._sending:
+                if self._ended:
+                    raise BrokenPipeError("the client's connection has been closed")
+                self.socket.sendall(data, flags)
+                return len(data)
         finally:
             self._leave()
 

@@ -41,6 +41,7 @@ class RawSocket:
         self._handshake = handshake
         self._client: Client | None = None
         self._given: ClientSocket | None = None  # the client's own connection
+        self._sending = threading.Lock()  # what two threads send goes into the pair one after the other
         self._pair: Pair | None = None  # from then on it has all bytes, so that they stay in order
 
     def send(self, data: Any, flags: int = 0) -> int:
@@ -49,7 +50,8 @@ class RawSocket:
             return len(data)
         if self._given is not None:
             return self._given.send(data, flags)
-        self._real().sendall(data, flags)
+        with self._sending:
+            self._real().sendall(data, flags)
         return len(data)
 
     def sendall(self, data: Any, flags: int = 0) -> None:

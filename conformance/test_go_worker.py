@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from harness import BINARY, PATIENCE, ROOT, Server, eventually
-from test_supervision import alive
+from processes import alive
 
 SETTINGS = """
 app = "shouting:app"

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from harness import APPS, Client, Server, eventually
-from test_supervision import alive, pid_of
+from processes import alive
+from test_supervision import pid_of
 from wsgi_gate import Gate
 
 Serve = Callable[..., Server]

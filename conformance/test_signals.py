@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from harness import Server, eventually
-from test_supervision import alive, all_up, pid_of, pids
+from processes import alive
+from test_supervision import all_up, pid_of, pids
 from wsgi_gate import Gate
 
 Serve = Callable[..., Server]

@@ -15,16 +15,9 @@ from pathlib import Path
 import pytest
 from harness import APPS, BINARY, PATIENCE, Server, eventually, in_parallel
 from ports import free_port
+from processes import alive
 
 Serve = Callable[..., Server]
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits for its parent does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def pids(server: Server) -> set[int]:

@@ -18,7 +18,7 @@ from authority import Authority
 from commands import ask
 from harness import APPS, BINARY, PATIENCE, ROOT, Server, eventually, in_parallel
 from interpreters import on_every_python
-from test_supervision import alive
+from processes import alive
 from test_upgrade import Serve, Upgradable, upgradable
 from wsgi_loops import GEVENT
 

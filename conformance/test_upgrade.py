@@ -16,7 +16,8 @@ import pytest
 from authority import Authority
 from authority import connect as secure
 from harness import APPS, BINARY, PATIENCE, Client, Server, eventually
-from test_supervision import alive, all_up, pids
+from processes import alive
+from test_supervision import all_up, pids
 from wsgi_gate import Gate
 
 Serve = Callable[..., Server]

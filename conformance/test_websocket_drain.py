@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from harness import Server, eventually
-from processes import children
+from processes import alive, children
 from sockets import CLOSE, Socket, connect
-from test_supervision import alive, pid_of
+from test_supervision import pid_of
 
 Serve = Callable[..., Server]
 SERVICE_RESTART, GOING_AWAY = 1012, 1001

@@ -13,8 +13,9 @@ from commands import ask as command
 from commands import worker
 from harness import Server, eventually, in_parallel
 from interpreters import on_every_python
+from processes import alive
 from sockets import PING, PONG, TEXT, Frame, Socket, ask, connect, frame, refused
-from test_supervision import alive
+from test_socket_libraries import all_whole
 from websockets.sync import client
 from wsgi_loops import GEVENT
 
@@ -63,6 +64,10 @@ def test_messages_come_back(server: Server, path: str) -> None:
             assert socket.recv(10) == message
         socket.close(4001, "bye")
         assert socket.close_code == 4001
+
+
+def test_threads_that_write_at_once(server: Server) -> None:
+    all_whole(server)
 
 
 def test_connection_is_the_workers_alone(server: Server) -> None:

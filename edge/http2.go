@@ -123,11 +123,21 @@ func (h *http2) run() { _ = h.net.Serve(&h.feed) } // it only ever ends with Err
 func (h *http2) drain() (cut func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
-	group.Go(func() { _ = h.net.Shutdown(ctx) })
+	group.Go(func() { h.shutDown(ctx) })
 	return func() {
 		cancel()
 		group.Wait()
 		h.cut()
+	}
+}
+
+// shutDown returns when no connection is left, or ctx has ended. Shutdown tells those that its HTTP/2 half knows, once; one
+// that was given to it in that moment would never hear of it, so it is called again and again.
+func (h *http2) shutDown(ctx context.Context) {
+	for left := true; left && ctx.Err() == nil; {
+		turn, cancel := context.WithTimeout(ctx, tick)
+		left = h.net.Shutdown(turn) != nil
+		cancel()
 	}
 }
 

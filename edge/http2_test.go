@@ -147,6 +147,20 @@ func TestDrainHTTP2(t *testing.T) {
 	}
 }
 
+// TestDrainTellsWhoHasJustCome, whom net/http may not have got to yet.
+func TestDrainTellsWhoHasJustCome(t *testing.T) {
+	t.Parallel()
+	for _, kind := range multiplexed() {
+		for range 50 {
+			b := startOn(t, "127.0.0.1:0", time.Hour, over(kind, Options{KeepAlive: time.Hour}), handler{answer: hello})
+			f := b.frames(kind)
+			b.stop()
+			f.expectGone()
+			<-b.ended
+		}
+	}
+}
+
 // TestDrainCutsHTTP2 when grace is over, and Cut does at once.
 func TestDrainCutsHTTP2(t *testing.T) {
 	t.Parallel()

@@ -79,7 +79,7 @@ def memory(server: Server) -> int:
 def slow(server: Server, target: str, flags: list[str]) -> Iterator[None]:
     program = shutil.which("slowhttptest") or pytest.fail("slowhttptest is not installed; ci/setup.sh does it")
     command = [
-        program, *flags, "-c", str(SLOW), "-l", "60", "-p", "20", "-v", "0",
+        program, *flags, "-c", str(SLOW), "-l", "120", "-p", "20", "-v", "0",
         "-u", f"http://127.0.0.1:{server.port}{target}",
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
@@ -100,7 +100,7 @@ def test_slow_clients_are_in_nobodys_way(serve: Serve, tmp_path: Path, attack: s
     (tmp_path / "large").write_bytes(bytes(LARGE))
     log = tmp_path / "access.log"
     # By default they are thrown out after 10 s, before all are there on a slow machine. So they are harder to bear.
-    patient = ["--header-timeout", "60", "--body-rate-window", "60"]
+    patient = ["--header-timeout", "150", "--body-rate-window", "150"]
     server = serve(
         "under_load:wsgi", "-w", "1", "--static", f"/static/={tmp_path}", "--access-logfile", str(log), *patient
     )

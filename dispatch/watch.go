@@ -17,7 +17,7 @@ const (
 	stale         = 20 * time.Millisecond  // without a sign of life before fetched-ahead requests are taken back
 	suspicious    = 50 * time.Millisecond  // without a sign of life before other workers come first
 	cancelGrace   = 5 * time.Second        // for a cancelled task to end before its worker counts as stuck
-	lookedAtOnce  = 1000                   // streams of a worker that are looked at in one turn, the others in the next ones
+	lookedAtOnce  = 1000                   // streams of a worker that a turn looks at, the next one at others
 	quietTurns    = 40                     // turns without a request after which the clock stops
 	notQuickPace  = time.Second            // what a worker's pace becomes when it turns out to be stuck
 	laggardFactor = 4                      // times another worker's latency that make a worker a laggard,

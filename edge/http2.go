@@ -131,8 +131,8 @@ func (h *http2) drain() (cut func()) {
 	}
 }
 
-// shutDown returns when no connection is left, or ctx has ended. Shutdown tells those that its HTTP/2 half knows, once; one
-// that was given to it in that moment would never hear of it, so it is called again and again.
+// shutDown returns when no connection is left, or ctx has ended. Shutdown tells those that its HTTP/2 half knows, once;
+// one that was given to it in that moment would never hear of it, so it is called again and again.
 func (h *http2) shutDown(ctx context.Context) {
 	for left := true; left && ctx.Err() == nil; {
 		turn, cancel := context.WithTimeout(ctx, tick)

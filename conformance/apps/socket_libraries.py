@@ -15,7 +15,7 @@ from simple_websocket import ConnectionClosed, Server
 from werkzeug.routing import Rule
 
 app = Flask(__name__)
-app.config["SOCK_SERVER_OPTIONS"] = {"ping_interval": 1}
+app.config["SOCK_SERVER_OPTIONS"] = {"ping_interval": 0.2}
 sock = Sock(app)
 sockets = Sockets(app)
 mode = "gevent" if monkey.is_module_patched("threading") else "threading"

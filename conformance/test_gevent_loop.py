@@ -190,9 +190,9 @@ def peak(pid: int) -> int:
 
 def test_import_that_waits_for_ever_says_where(tmp_path: Path) -> None:
     (tmp_path / "hanging.py").write_text("import time\n\ndef connect():\n    time.sleep(1000)\n\nconnect()\n")
-    done = run("hanging", "--pythonpath", str(tmp_path), "--worker-boot-timeout", "5s")
+    done = run("hanging", "--pythonpath", str(tmp_path), "--worker-boot-timeout", "12s")  # to import gevent, too
     assert done.returncode != 0
-    assert "greenlet, waiting:" in done.stderr
+    assert "greenlet, waiting:" in done.stderr, done.stderr
     assert 'hanging.py", line 4, in connect' in done.stderr, done.stderr
 
 

@@ -122,6 +122,11 @@ def test_pages_of_other_origins_are_refused(plain: Server) -> None:
             assert ask(socket, "hi") == "hi"
 
 
+def files_of_traceback(lines: list[str]) -> list[str]:
+    """The names of the files that a traceback in the log leads through."""
+    return [Path(name).name for line in lines for name in re.findall(r'File "(.+)", line', line)]
+
+
 def test_a_handler_that_fails_closes_its_socket(server: Server) -> None:
     with connect(server, "/does") as socket:
         seen = len(server.lines)
@@ -131,6 +136,7 @@ def test_a_handler_that_fails_closes_its_socket(server: Server) -> None:
         server.wait_for("LookupError: of course", after=seen)
         server.wait_for(r"error while handling the event 'receive' of the WebSocket /does", after=seen)
         server.wait_for(r"left /does with 1011: \['begun'\]", after=seen)
+        assert files_of_traceback(server.lines[seen:]) == ["sockets_app.py"]
     assert refused(server, "/raises").status == 500
     with connect(server, "/raises?accepted=1") as socket:
         assert ended(socket) == 1011
@@ -259,6 +265,12 @@ def test_coroutines(serve: Callable[..., Server], flags: tuple[str, ...]) -> Non
     with connect(server, "/plain") as socket:
         assert ask(socket, "a") == "first a"
         assert str(socket.message()).startswith("11 ")
+    with connect(server, "/echo") as socket:
+        seen = len(server.lines)
+        socket.send("raise")
+        assert ended(socket) == 1011
+        server.wait_for("LookupError: of course", after=seen)
+        assert files_of_traceback(server.lines[seen:]) == ["sockets_async.py"]
 
 
 # What happens to workers.

@@ -19,6 +19,8 @@ async def echo(socket: Socket) -> None:
 
 @chat.receive
 async def back(socket: Socket, data: str) -> None:
+    if data == "raise":
+        raise LookupError("of course")
     socket.send(f"first {data}")
     socket.flush()
     await asyncio.sleep(0.001)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from types import TracebackType
 
-_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
+from .stacks import around, is_ours
 
 
 class ClientDisconnected(ConnectionError):
@@ -19,10 +18,14 @@ class TooManyGroups(RuntimeError):
 
 
 def without_ours(tb: TracebackType | None) -> TracebackType | None:
-    """The traceback from the first frame that is not the worker's own."""
-    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_OURS):
+    """The traceback from the application's first frame: without the worker's own, and those of the loop or pool of
+    threads that it runs the application on."""
+    while tb is not None and is_ours(tb.tb_frame.f_code):
         tb = tb.tb_next
-    return tb
+    theirs = tb
+    while theirs is not None and (is_ours(theirs.tb_frame.f_code) or around(theirs.tb_frame.f_code)):
+        theirs = theirs.tb_next
+    return theirs or tb  # where the library itself was called, and failed
 
 
 def report(error: BaseException, doing: str) -> None:

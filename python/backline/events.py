@@ -152,6 +152,15 @@ def _on_own_loop(result: Any) -> Any:
     return loop.run_until_complete(result)
 
 
+def failure_of(run: Callable[[Any], object], result: Any) -> BaseException | None:
+    """What running it raised; for gevent's pool, which writes what is raised there to the log by itself."""
+    try:
+        run(result)
+    except BaseException as error:
+        return error
+    return None
+
+
 def refresh_connections() -> None:
     """Close database connections of Django's that are too old, or broken, as it does itself around each request."""
     database, configuration = sys.modules.get("django.db"), sys.modules.get("django.conf")

@@ -356,6 +356,8 @@ class Greenlets:
 def _run_coroutines(runner: Any, greenlets: Greenlets) -> None:
     """Coroutines of an application of sockets run on event loops in threads of gevent's pool: asyncio allows one
     running loop a thread, and here every greenlet may want one."""
+    from ..events import failure_of
+
     hub, own, flush = gevent.get_hub(), runner.run, runner.flush
 
     def flush_from_there(message: wire.Outgoing) -> None:
@@ -364,7 +366,12 @@ def _run_coroutines(runner: Any, greenlets: Greenlets) -> None:
         else:
             hub.loop.run_callback_threadsafe(flush, message)
 
-    runner.run = lambda coroutine: hub.threadpool.apply(own, (coroutine,))
+    def run_there(coroutine: Any) -> None:
+        failure = hub.threadpool.apply(failure_of, (own, coroutine))
+        if failure is not None:
+            raise failure
+
+    runner.run = run_there
     runner.flush = flush_from_there
 
 

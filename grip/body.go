@@ -95,7 +95,7 @@ func (h *headers) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var pairs [][]text
-	if err := json.Unmarshal(data, &pairs); err != nil {
+	if err := readJSON(data, &pairs); err != nil {
 		return err
 	}
 	for _, pair := range pairs {
@@ -112,7 +112,7 @@ func (in *Instruct) readBody(status int, body []byte) error {
 		return fmt.Errorf("an answer of the type %s has the status %d; expected 200", ContentType, status)
 	}
 	var read instruction
-	if err := json.Unmarshal(body, &read); err != nil {
+	if err := readJSON(body, &read); err != nil {
 		return fmt.Errorf("an answer of the type %s cannot be read: %w", ContentType, err)
 	}
 	in.Answer.Header = nil

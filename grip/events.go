@@ -2,7 +2,6 @@ package grip
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -191,7 +190,7 @@ type control struct {
 // ParseControl reads one, without its "c:". The error is the application's mistake.
 func ParseControl(data []byte) (c Control, err error) {
 	var read control
-	if err := json.Unmarshal(data, &read); err != nil {
+	if err := readJSON(data, &read); err != nil {
 		return c, fmt.Errorf("a control message cannot be read: %w", err)
 	}
 	c = Control{Type: read.Type, Name: read.Name, Value: string(read.Value), Kind: read.MessageType, Mode: read.Mode}

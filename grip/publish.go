@@ -64,7 +64,7 @@ type action struct {
 // ParsePublish reads what is POSTed to /publish/. The error is the publisher's mistake; then nothing is published.
 func ParsePublish(body []byte) ([]Item, error) {
 	var read publication
-	if err := json.Unmarshal(body, &read); err != nil {
+	if err := readJSON(body, &read); err != nil {
 		return nil, fmt.Errorf("the publication cannot be read: %w", err)
 	}
 	if len(read.Items) == 0 {
@@ -73,7 +73,7 @@ func ParsePublish(body []byte) ([]Item, error) {
 	items := make([]Item, 0, len(read.Items))
 	for i, raw := range read.Items {
 		var each item
-		if err := json.Unmarshal(raw, &each); err != nil {
+		if err := readJSON(raw, &each); err != nil {
 			return nil, fmt.Errorf("item %d: the publication cannot be read: %w", i, err)
 		}
 		p, err := each.publication()

@@ -89,8 +89,13 @@ func TestFormsHaveTheirOwnFiltersAndActions(t *testing.T) {
 func TestWhatCannotBePublished(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
-		``:              "cannot be read",
-		`{"items": []}`: "nothing to publish",
+		``:                            "cannot be read",
+		`{"items": []}`:               "nothing to publish",
+		`[]`:                          "it is of the type array; expected object",
+		`{"items": {}}`:               "items is of the type object; expected array",
+		`{"items": [{"channel": 1}]}`: "channel is of the type number; expected string",
+		`{"items": [{"channel": "a", "formats": {"http-response": {"code": "no"}}}]}`:                                  "http-response.code is of the type string; expected number",
+		`{"items": [{"channel": "a", "no-seq": "x"}]}`:                                                                 "no-seq is of the type string; expected bool",
 		`{"items": [{"http-stream": {"content": "x"}}]}`:                                                               "no channel",
 		`{"items": [{"channel": "a"}]}`:                                                                                "none of the formats",
 		`{"items": [{"channel": "a", "http-stream": {}}]}`:                                                             "neither content",

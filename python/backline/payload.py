@@ -84,4 +84,5 @@ def _plain(value: Any, depth: int) -> Any:
 
 
 def _named(value: object) -> str:
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    return f"an {name}" if name[:1] in "aeiouAEIOU" else f"a {name}"

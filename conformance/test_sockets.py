@@ -153,7 +153,7 @@ def test_state_is_small_and_plain(server: Server) -> None:
     with connect(server, "/does") as socket:
         socket.send("object")
         assert ended(socket) == 1011
-        server.wait_for(r"socket.state\['object'\] is a module; expected None, a number", after=seen)
+        server.wait_for(r"socket.state\['object'\] is of the type module; expected None, a number", after=seen)
 
 
 def test_the_application_closes(server: Server) -> None:

@@ -126,7 +126,9 @@ def plain(value: Any, where: str, depth: int = 0) -> Any:
     for kind in kinds:
         if isinstance(value, kind):
             return kind(value)
-    raise TypeError(f"{where} is a {type(value).__name__}; expected None, a number, str, bytes, list, tuple or dict")
+    raise TypeError(
+        f"{where} is of the type {type(value).__name__}; expected None, a number, str, bytes, list, tuple or dict"
+    )
 
 
 def environ_of(scope: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:

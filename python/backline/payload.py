@@ -24,7 +24,9 @@ class MessageTooLarge(Exception):
 def dump(message: dict[str, Any]) -> bytes:
     """The bytes of a message. TypeError says what in it cannot be sent."""
     if not isinstance(message, dict):
-        raise TypeError(f"expected a message as a dictionary, got {_named(message)}, {message!r:.80}")
+        raise TypeError(
+            f"expected a message as a dictionary, got one of the type {type(message).__name__}, {message!r:.80}"
+        )
     data = marshal.dumps(_dictionary(message, 0), FORMAT)
     if len(data) > LONGEST:
         raise too_large(len(data), LONGEST)
@@ -50,7 +52,7 @@ def _dictionary(value: dict[Any, Any], depth: int) -> dict[str, Any]:
     for key, item in value.items():
         if type(key) is not str:
             if not isinstance(key, str):
-                raise TypeError(f"the key {key!r} of a message is {_named(key)}; expected str")
+                raise TypeError(f"the key {key!r} of a message is of the type {type(key).__name__}; expected str")
             key = str.__str__(key)  # marshal refuses subclasses, and the loop has no other use for it
         plain[key] = item if type(item) in _SCALARS else _plain(item, depth)
     return plain
@@ -78,11 +80,6 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     raise TypeError(
-        f"a message has {_named(value)}, {value!r:.80}; expected None, bool, int, float, str, bytes, list or dict: "
-        "send what it is made of"
+        f"a message has a value of the type {type(value).__name__}, {value!r:.80}; "
+        "expected None, bool, int, float, str, bytes, list or dict: send what it is made of"
     )
-
-
-def _named(value: object) -> str:
-    name = type(value).__name__
-    return f"an {name}" if name[:1] in "aeiouAEIOU" else f"a {name}"

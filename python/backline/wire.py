@@ -211,4 +211,7 @@ def _plain(value: Any) -> Any:
         return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, Iterable):
         return [_plain(item) for item in value]
-    raise ValueError(f"a {type(value).__name__} cannot be sent to the server; expected a number, str, bytes or None")
+    raise ValueError(
+        f"what is of the type {type(value).__name__} cannot be sent to the server; "
+        "expected a number, str, bytes or None"
+    )

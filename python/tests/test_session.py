@@ -248,8 +248,8 @@ def test_payloads(value: dict[str, Any], plain: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [({1: 2}, "the key 1 of a message is a int; expected str"), ({"a": {1}}, "a message has a set"),
-     ({"a": 2**63}, "more than 64 bits"), ({"a": compile("1", "", "eval")}, "a message has a code")],
+    [({1: 2}, "the key 1 of a message is of the type int; expected str"), ({"a": {1}}, "of the type set"),
+     ({"a": 2**63}, "more than 64 bits"), ({"a": compile("1", "", "eval")}, "of the type code")],
 )  # fmt: skip
 def test_payloads_that_cannot_be(value: dict[Any, Any], said: str) -> None:
     with pytest.raises(TypeError, match=said):
@@ -268,7 +268,7 @@ def test_a_payload_without_end() -> None:
 @pytest.mark.parametrize("message", [[1], None, "text"])
 def test_only_dictionaries_are_messages(message: Any) -> None:
     for send in (channels.send, channels.group_send):
-        with pytest.raises(TypeError, match="expected a message as a dictionary, got a "):
+        with pytest.raises(TypeError, match="expected a message as a dictionary, got one of the type "):
             send("thumbs", message)
 
 

@@ -131,7 +131,7 @@ def test_values_that_only_look_plain() -> None:
 
 def test_what_cannot_be_sent_says_so() -> None:
     with pytest.raises(
-        ValueError, match="a object cannot be sent to the server; expected a number, str, bytes or None"
+        ValueError, match="of the type object cannot be sent to the server; expected a number, str, bytes or None"
     ):
         wire.encode([(wire.ERROR, 1, object())])
 

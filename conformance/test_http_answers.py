@@ -7,7 +7,7 @@ import socket
 import struct
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -207,9 +207,11 @@ def test_http_waiting_requests_of_clients_that_left_are_not_run(one: Server, gat
         busy.send_request("GET", f"/steps?n=1&{gate}")
         assert busy.head().status == 200
         before = sockets(one)
-        for _ in range(10):
-            with one.connect() as client:
+        with ExitStack() as leaving:
+            for _ in range(10):
+                client = leaving.enter_context(one.connect())
                 client.send_request("POST", f"/count?token={token}", body=b"x")
+            eventually(lambda: sockets(one) == before + 10, "the server has let them in")
         eventually(lambda: sockets(one) == before, "the server has seen them leave")
         gate.open()
         assert list(busy.chunks()) == [b"step 0"]

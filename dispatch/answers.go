@@ -181,7 +181,7 @@ func (w *WorkerConn) pass(ex *Exchange, before state, m *wire.Message) {
 	case wire.KindHint:
 		ex.Client.Hint(ex, m.Fields)
 	case wire.KindRead:
-		ex.Client.Wanted(ex, m.N, false)
+		w.dispatcher.wantMore(ex, m.N)
 	}
 }
 

@@ -30,7 +30,7 @@ type Dispatcher struct {
 	pinned   int // requests in WorkerConn.waiting, of all workers
 	sessions sessions
 	now      time.Time   // as of the clock's last turn, or a worker's last packet: asking the system costs 50 ns
-	opened   []*Exchange // those whose workers can now take body; their clients hear of it in unlock
+	opened   []*Exchange // those whose workers can now take body; their clients hear of it in unlock (body.go)
 	stopping bool
 	ticking  bool
 	turns    uint64 // of the clock, so far
@@ -171,7 +171,7 @@ func (d *Dispatcher) unlock() {
 	d.opened = nil
 	d.mu.Unlock()
 	for _, ex := range opened {
-		ex.Client.Wanted(ex, wire.Window, true)
+		d.tellWanted(ex)
 		ex.Release()
 	}
 }

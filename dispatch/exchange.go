@@ -10,8 +10,9 @@ import (
 )
 
 // Client is the far end of an exchange: the connection that the request came from. Its methods are called without the
-// dispatcher's lock, for one exchange never two at once, mostly on the goroutine that reads the worker's socket: they
-// must not block. What a message's slices point at is gone when the method returns.
+// dispatcher's lock, mostly on the goroutine that reads the worker's socket: they must not block. For one exchange no
+// two are called at once, but that an answer, or the end, may come while Wanted still hands the body to a new worker.
+// What a message's slices point at is gone when the method returns.
 type Client interface {
 	// Answer delivers KindAnswer, KindAnswerOpen (both whole), KindStart or KindFile; of an event KindAct and, at last,
 	// KindActed.
@@ -72,6 +73,9 @@ type Exchange struct {
 	bodyAt     int64     // bytes of it that this worker has been sent
 	bodyDone   bool      // all of it
 	wanted     int       // bytes of it that the worker can take and has not got
+	telling    bool      // somebody is telling the client so, and will also tell it
+	renewed    bool      // that another worker has the request, and
+	more       int       // that the worker can take as many bytes more
 	creditOwed int       // bytes of answer that went to the client since the last credit
 	unread     int       // bytes of answer that the worker sent and that still wait for the client
 
@@ -201,29 +205,6 @@ func (ex *Exchange) encode(codec wire.Codec, as form, defaults *wire.Defaults) {
 		return
 	}
 	ex.encoded = codec.AppendRequest(ex.encoded[:0], &request)
-}
-
-// SendBody passes the piece of the request's body that begins at byte at on. The caller keeps within what Client.Wanted
-// allowed. The data is copied. The offset keeps a body whole when its worker dies meanwhile: the piece may have been on
-// its way to the old worker and meet the new one, which wants another.
-func (ex *Exchange) SendBody(data []byte, at int64, more bool) {
-	d := ex.dispatcher
-	if d == nil {
-		return
-	}
-	d.mu.Lock()
-	w := ex.worker
-	if lost := w == nil && ex.state == stateQueued && !ex.Replayable; lost {
-		d.unqueue(ex)
-		ex.state = stateEnded
-		d.mu.Unlock()
-		failAll([]*Exchange{ex}, FailWorker)
-		return
-	}
-	if w != nil && at <= ex.bodyAt && ex.bodyAt <= at+int64(len(data)) {
-		w.sendBody(ex, data[ex.bodyAt-at:], more)
-	}
-	d.mu.Unlock()
 }
 
 // Took says that n bytes of the answer's body have been taken off the worker's hands, so it may send as many again.

@@ -162,6 +162,7 @@ type client struct {
 	ex     *Exchange
 	path   string
 	events chan string
+	stay   chan struct{} // if it is not nil, Wanted returns when it is closed
 }
 
 // request makes an exchange that is not submitted yet.
@@ -192,6 +193,9 @@ func (c *client) Hint(_ *Exchange, f []backline.Field) { c.events <- fmt.Sprintf
 func (c *client) Fail(_ *Exchange, why *Failure)       { c.events <- "fail " + why.Name }
 func (c *client) Wanted(_ *Exchange, n int, rewind bool) {
 	c.events <- fmt.Sprintf("wanted %d %t", n, rewind)
+	if c.stay != nil {
+		<-c.stay
+	}
 }
 
 // expect takes the next events, which must be these.

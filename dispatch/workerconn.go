@@ -105,28 +105,13 @@ func (w *WorkerConn) assign(ex *Exchange) {
 	ex.bodyAt, ex.bodyDone, ex.wanted, ex.taking = 0, false, 0, false
 	if ex.More == wire.BodyFollows {
 		ex.wanted = wire.Window
-		ex.refs.Add(1)
-		d.opened = append(d.opened, ex)
+		d.openBody(ex)
 	}
 	if w.rest > 0 {
 		if w.rest--; w.rest == 0 {
 			w.replace(RetireMaxRequests)
 		}
 	}
-}
-
-// sendBody puts the next piece of ex's body into the packet.
-func (w *WorkerConn) sendBody(ex *Exchange, data []byte, more bool) {
-	ex.clock, ex.bodySent = w.dispatcher.now, true
-	ex.bodyAt += int64(len(data))
-	ex.bodyDone = !more
-	ex.wanted -= len(data)
-	for len(data) > wire.MaxPiece {
-		w.pending.AddBody(ex.stream, data[:wire.MaxPiece], true)
-		data = data[wire.MaxPiece:]
-	}
-	w.pending.AddBody(ex.stream, data, more)
-	w.wake()
 }
 
 // open gives ex a stream number.

@@ -304,7 +304,9 @@ func (st *stream) end(how step) (reset bool) {
 	}
 	st.out.discard()
 	st.answer.release()
-	st.body.reset(st.server)
+	st.mu.Lock()
+	st.body.reset(st.server) // not under the hands of who still passes some of it on
+	st.mu.Unlock()
 	st.ex.Release()
 	st.life.Lock()
 	defer st.life.Unlock()

@@ -190,8 +190,8 @@ func (st *stream) Wanted(ex *dispatch.Exchange, n int, rewind bool) {
 	}
 }
 
-// sendSpool passes on what the worker can take of a collected body. The caller holds mu. The dispatcher never calls two
-// methods of an exchange at once, so only the clock and the goroutine, which do not touch the spool, may come between.
+// sendSpool passes on what the worker can take of a collected body. The caller holds mu. The dispatcher never calls
+// Wanted twice at once for an exchange, so the pieces are in order; the end may come between, and leaves none.
 func (st *stream) sendSpool(ex *dispatch.Exchange) {
 	buffer := st.server.bodyBuffer()
 	defer st.server.recycle(buffer)

@@ -368,8 +368,11 @@ def _run_coroutines(runner: Any, greenlets: Greenlets) -> None:
 
     def run_there(coroutine: Any) -> None:
         failure = hub.threadpool.apply(failure_of, (own, coroutine))
-        if failure is not None:
-            raise failure
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure  # its traceback refers to this frame
 
     runner.run = run_there
     runner.flush = flush_from_there
